@@ -1,0 +1,1 @@
+"""Who reads: joining, leaving, importing, and whom not to write to."""

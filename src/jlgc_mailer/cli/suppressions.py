@@ -1,0 +1,49 @@
+"""`suppressions`: addresses that get nothing."""
+
+import click
+
+from jlgc_mailer.cli.shell import Shell, as_json, example, pass_shell, show_json, show_table
+
+
+@click.group(epilog=example("jlgc-mailer suppressions list"))
+def suppressions() -> None:
+    """Suppressions: addresses that get nothing, whatever list they are on."""
+
+
+@suppressions.command(epilog=example("jlgc-mailer suppressions add someone@example.org --why 'asked by telephone'"))
+@click.argument("address")
+@click.option("--why", required=True, help="The reason, for those who come after you.")
+@pass_shell
+def add(shell: Shell, address: str, why: str) -> None:
+    """Bar an address, from the next message on."""
+    from jlgc_mailer.audience.suppression import suppress
+    from jlgc_mailer.mail.address import parse_address
+    from jlgc_mailer.states import SuppressionReason
+
+    parsed = parse_address(address)
+    with shell.database.transaction() as session:
+        added = suppress(session, parsed.key, SuppressionReason.MANUAL, why[:255], shell.mailer.clock())
+    click.echo(f"Suppressed {parsed.key}." if added else f"{parsed.key} was suppressed before.")
+
+
+@suppressions.command("list", epilog=example("jlgc-mailer suppressions list --json"))
+@as_json
+@pass_shell
+def list_(shell: Shell, as_json: bool) -> None:
+    """All suppressions in force, with reason and source."""
+    from jlgc_mailer.audience.suppression import in_force
+
+    with shell.database.reading() as session:
+        rows = [
+            {
+                "address": each.address_key,
+                "reason": each.reason.value,
+                "source": each.source,
+                "since": each.created_at.isoformat(),
+            }
+            for each in in_force(session)
+        ]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(("address", "reason", "source", "since"), [tuple(r.values()) for r in rows], "Nobody is suppressed.")

@@ -1,0 +1,1 @@
+"""The store: typed tables, sessions and migrations, alike on SQLite and PostgreSQL."""

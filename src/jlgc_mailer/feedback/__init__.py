@@ -1,0 +1,1 @@
+"""What comes back: stored first, then judged, in one place (promise 6)."""

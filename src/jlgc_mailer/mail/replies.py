@@ -1,0 +1,70 @@
+"""SMTP replies: what they say about a recipient (RFC 5321 4.2, RFC 3463, RFC 7372, RFC 7505)."""
+
+import re
+from dataclasses import dataclass
+
+from jlgc_mailer.states import ReplyClass
+
+_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+
+# Subject and detail of an enhanced status, whatever its class digit (IANA SMTP Enhanced Status Codes).
+_BY_STATUS = {
+    "1.1": ReplyClass.UNKNOWN_USER,
+    "1.2": ReplyClass.UNKNOWN_HOST,
+    "1.3": ReplyClass.ADDRESS,
+    "1.6": ReplyClass.UNKNOWN_USER,
+    "1.10": ReplyClass.UNKNOWN_HOST,
+    "2.1": ReplyClass.UNKNOWN_USER,
+    "2.2": ReplyClass.MAILBOX_FULL,
+    "3.4": ReplyClass.CONTENT,
+    "6.0": ReplyClass.CONTENT,
+    "6.7": ReplyClass.ADDRESS,
+    "7.0": ReplyClass.POLICY,
+    "7.1": ReplyClass.POLICY,
+}
+_BY_SUBJECT = {"4": ReplyClass.NETWORK, "6": ReplyClass.CONTENT, "7": ReplyClass.POLICY}
+_GREYLIST_WORDS = re.compile(r"grey-?list|gray-?list|try again later", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One SMTP reply; `text` is without codes, on one line."""
+
+    code: int
+    text: str
+    status: str | None = None
+
+    @property
+    def is_positive(self) -> bool:
+        """2xx or 3xx."""
+        return 200 <= self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """4xx: worth another try."""
+        return 400 <= self.code < 500
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.code), self.status, self.text)))
+
+
+def read_reply(code: int, text: str) -> Reply:
+    """A reply from its code and the text after it, the enhanced status taken out when it begins the text."""
+    line = " ".join(text.split())
+    found = _ENHANCED.match(line)
+    if not found:
+        return Reply(code, line)
+    lines = line.replace(found.group() + " ", "").strip()
+    return Reply(code, lines.removeprefix(found.group()).strip(), found.group())
+
+
+def classify(reply: Reply) -> ReplyClass:
+    """What the reply says about its recipient. A bare 5xx without enhanced status is no proof of anything."""
+    if reply.is_positive:
+        return ReplyClass.ACCEPTED
+    if reply.is_transient and _GREYLIST_WORDS.search(reply.text):
+        return ReplyClass.GREYLISTED
+    if reply.status is None:
+        return ReplyClass.OTHER
+    _, subject, detail = reply.status.split(".")
+    return _BY_STATUS.get(f"{subject}.{detail}") or _BY_SUBJECT.get(subject, ReplyClass.OTHER)

@@ -1,0 +1,87 @@
+"""How far a send is: counts that add up to all of its recipients."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
+from jlgc_mailer.states import DeliveryStatus, FeedbackKind, SendStatus
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the account: a status, its reason if it has one, and how many."""
+
+    status: DeliveryStatus
+    reason: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """A send in numbers; the counts of `lines` add up to `total`."""
+
+    send_id: int
+    status: SendStatus
+    total: int
+    lines: tuple[Line, ...]
+    complaints: int
+    holds: tuple[str, ...]
+    planned_at: datetime | None
+    finished_at: datetime | None
+
+    def count(self, *statuses: DeliveryStatus) -> int:
+        """How many deliveries stand in these statuses."""
+        return sum(line.count for line in self.lines if line.status in statuses)
+
+    @property
+    def settled(self) -> int:
+        """Those of whom no more will be heard at sending."""
+        return self.total - self.count(DeliveryStatus.PENDING, DeliveryStatus.SENDING, DeliveryStatus.DEFERRED)
+
+
+def account(session: Session, send: Send) -> Account:
+    """Count a send's deliveries by status and reason, in the order of statuses."""
+    grouped = (
+        select(Delivery.status, Delivery.reason, func.count())
+        .where(Delivery.send_id == send.id)
+        .group_by(Delivery.status, Delivery.reason)
+    )
+    lines = tuple(Line(*row) for row in session.execute(grouped))
+    order = list(DeliveryStatus)
+    return Account(
+        send_id=send.id,
+        status=send.status,
+        total=sum(line.count for line in lines),
+        lines=tuple(sorted(lines, key=lambda line: (order.index(line.status), -line.count, line.reason or ""))),
+        complaints=_complaints(session, send.id),
+        holds=_holds(session, send.id),
+        planned_at=send.planned_at,
+        finished_at=send.finished_at,
+    )
+
+
+def uncertain(session: Session, send_id: int) -> list[str]:
+    """The addresses of whom nobody knows whether they got it."""
+    mine = select(Delivery.address).where(Delivery.send_id == send_id, Delivery.status == DeliveryStatus.UNCERTAIN)
+    return list(session.scalars(mine.order_by(Delivery.id)))
+
+
+def recent_attempts(session: Session, send_id: int, since: datetime) -> int:
+    """Attempts that ended after `since`: the rate of a send."""
+    mine = select(func.count()).select_from(Attempt).join(Delivery, Delivery.id == Attempt.delivery_id)
+    return session.scalar(mine.where(Delivery.send_id == send_id, Attempt.at >= since)) or 0
+
+
+def _complaints(session: Session, send_id: int) -> int:
+    mine = select(func.count()).select_from(FeedbackEvent).join(Delivery, Delivery.id == FeedbackEvent.delivery_id)
+    return session.scalar(mine.where(Delivery.send_id == send_id, FeedbackEvent.kind == FeedbackKind.COMPLAINT)) or 0
+
+
+def _holds(session: Session, send_id: int) -> tuple[str, ...]:
+    return tuple(
+        session.scalars(select(Batch.hold).where(Batch.send_id == send_id, Batch.hold.is_not(None)).distinct())
+    )

@@ -1,0 +1,148 @@
+"""When a send is due, and the moves a person makes with it: schedule, pause, resume, cancel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.db.issues import CompiledArtefact
+from jlgc_mailer.db.people import MailingList
+from jlgc_mailer.db.sending import Batch, Delivery, Send
+from jlgc_mailer.errors import AmbiguousLocalTime, InvalidInput, NoSuchLocalTime, NotAllowedNow, NotFound
+from jlgc_mailer.states import (
+    BatchStatus,
+    DeliveryStatus,
+    SendStatus,
+    SkipReason,
+    UncertainPolicy,
+    check_move,
+    moves_into,
+)
+
+_PAST_TOLERANCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asks for when scheduling: everything but the content."""
+
+    due_at: datetime
+    zone: str
+    lists: Sequence[MailingList]
+    on_uncertain: UncertainPolicy
+    batch_size: int
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of that IANA name; raises InvalidInput."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problem = "it is no time zone. Write it like Europe/London or Asia/Tokyo."
+        raise InvalidInput(what="Zone", value=name, problem=problem) from None
+
+
+def local_moment(text: str, zone: ZoneInfo) -> datetime:
+    """The moment in UTC that `2026-03-29 09:00` means in `zone`; an offset such as `+01:00` at its end is obeyed.
+
+    A time that the clocks skip or repeat is refused with the two candidates: NoSuchLocalTime, AmbiguousLocalTime.
+    """
+    try:
+        given = datetime.fromisoformat(text.strip())
+    except ValueError:
+        problem = "write the date and time as 2026-12-01 09:00."
+        raise InvalidInput(what="Time", value=text, problem=problem) from None
+    if given.tzinfo is not None:
+        return given.astimezone(UTC)
+    earlier, later = sorted(given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if earlier == later:
+        return earlier
+    skipped = earlier.astimezone(zone).replace(tzinfo=None) != given
+    raise (NoSuchLocalTime if skipped else AmbiguousLocalTime)(
+        local=f"{given:%Y-%m-%d %H:%M}",
+        zone=zone.key,
+        first=earlier.astimezone(zone).isoformat(" ", "minutes"),
+        second=later.astimezone(zone).isoformat(" ", "minutes"),
+    )
+
+
+def schedule(session: Session, artefacts: Sequence[CompiledArtefact], order: Order, now: datetime) -> Send:
+    """A new send of these compiled artefacts (all of one revision and recipe) to these lists.
+
+    Nothing is planned yet: the audience is resolved when it is due. Raises InvalidInput for a time gone by.
+    """
+    if order.due_at < now - _PAST_TOLERANCE:
+        when = order.due_at.astimezone(zone_named(order.zone)).isoformat(" ", "minutes")
+        raise InvalidInput(what="Time", value=when, problem="it has gone by. Choose a later one, or --now.")
+    send = Send(
+        revision_id=artefacts[0].revision_id,
+        recipe=artefacts[0].recipe,
+        status=SendStatus.SCHEDULED,
+        due_at=order.due_at,
+        zone=order.zone,
+        on_uncertain=order.on_uncertain,
+        batch_size=order.batch_size,
+        created_at=now,
+        lists=list(order.lists),
+    )
+    session.add(send)
+    session.flush()
+    return send
+
+
+def find_send(session: Session, send_id: int) -> Send:
+    """The send of that number; raises NotFound."""
+    send = session.get(Send, send_id)
+    if send is None:
+        raise NotFound(kind="send", name=send_id, remedy="See: jlgc-mailer sends list")
+    return send
+
+
+def all_sends(session: Session) -> list[Send]:
+    """All sends, newest first."""
+    return list(session.scalars(select(Send).order_by(Send.id.desc())))
+
+
+def pause(session: Session, send_id: int) -> None:
+    """Workers stop before their next message, within a second (promise 7)."""
+    _move(session, find_send(session, send_id), SendStatus.PAUSED)
+
+
+def resume(session: Session, send_id: int) -> None:
+    """A paused send goes on where it was."""
+    send = find_send(session, send_id)
+    if send.status is not SendStatus.PAUSED:
+        raise NotAllowedNow(
+            kind="send", name=send_id, action="resumed", problem=f"it is {send.status}", remedy="Only a paused one can."
+        )
+    _move(session, send, SendStatus.SENDING if send.planned_at else SendStatus.SCHEDULED)
+
+
+def cancel(session: Session, send_id: int, now: datetime) -> None:
+    """Nobody who has not got it yet will; each of them is recorded as skipped, because it was cancelled.
+
+    Deliveries on the wire at this instant are still recorded as what they become.
+    """
+    _move(session, find_send(session, send_id), SendStatus.CANCELLED)
+    session.execute(update(Send).where(Send.id == send_id).values(finished_at=now))
+    session.execute(
+        update(Delivery)
+        .where(Delivery.send_id == send_id, Delivery.status.in_(moves_into(DeliveryStatus.SKIPPED)))
+        .values(status=DeliveryStatus.SKIPPED, reason=SkipReason.CANCELLED, next_attempt_at=None)
+    )
+    session.execute(
+        update(Batch).where(Batch.send_id == send_id, Batch.status == BatchStatus.READY).values(status=BatchStatus.DONE)
+    )
+
+
+def _move(session: Session, send: Send, new: SendStatus) -> None:
+    """A guarded UPDATE: its row count is the verdict; the loser of a race is told the state it lost to."""
+    moved = session.execute(
+        update(Send).where(Send.id == send.id, Send.status.in_(moves_into(new))).values(status=new).returning(Send.id)
+    )
+    if moved.first() is None:
+        session.refresh(send)
+        check_move(send.status, new)

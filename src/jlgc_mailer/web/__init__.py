@@ -1,0 +1,1 @@
+"""The pages: for readers (leaving, reading issues) and, read only, for those who watch sends."""

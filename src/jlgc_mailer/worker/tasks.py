@@ -1,0 +1,76 @@
+"""The tasks. Each is a hint that there may be work; what the work is, the database says (promise 4)."""
+
+import logging
+from collections.abc import Callable
+
+from celery import Celery
+
+from jlgc_mailer.bootstrap import DELIVER_TASK, JUDGE_TASK, TICK_TASK, Mailer
+from jlgc_mailer.errors import MailerError
+from jlgc_mailer.feedback.judge import judge_waiting
+from jlgc_mailer.sending.claim import take_nudges
+from jlgc_mailer.sending.deliver import Worked, deliver_next
+from jlgc_mailer.sending.plan import due_sends, plan
+from jlgc_mailer.states import DeliveryStatus
+
+log = logging.getLogger("jlgc_mailer.worker")
+
+
+def with_tasks(mailer: Mailer) -> Celery:
+    """The Celery application of this installation with its tasks, as workers and beat need it."""
+    app = mailer.queue
+    for name, work in ((TICK_TASK, tick), (DELIVER_TASK, deliver), (JUDGE_TASK, judge)):
+        app.task(_told_plainly(work, mailer), name=name)
+    return app
+
+
+def tick(mailer: Mailer) -> None:
+    """Find what no nudge announced: due sends, batches with work, feedback to judge."""
+    database = mailer.database
+    with database.reading() as session:
+        due = due_sends(session, mailer.clock())
+    for send_id in due:
+        with database.transaction() as session:
+            batches = plan(session, send_id, mailer.clock())
+        if batches is not None:
+            log.info("send %d planned: %d batches", send_id, batches)
+    with database.transaction() as session:
+        nudges = take_nudges(session, mailer.clock())
+    mailer.nudge(DELIVER_TASK, nudges)
+    judge(mailer)
+
+
+def deliver(mailer: Mailer) -> None:
+    """Deliver one batch, if one waits."""
+    worked = deliver_next(mailer.means)
+    if worked is not None:
+        _tell(worked)
+        if worked.outcomes.get(DeliveryStatus.REFUSED):
+            mailer.nudge(JUDGE_TASK)
+
+
+def judge(mailer: Mailer) -> None:
+    """Judge all feedback that waits."""
+    judged = -1
+    while judged:
+        with mailer.database.transaction() as session:
+            judged = judge_waiting(session, mailer.clock())
+
+
+def _tell(worked: Worked) -> None:
+    counts = ", ".join(f"{count} {status}" for status, count in worked.outcomes.items()) or "nothing attempted"
+    log.info("send %d, batch %d: %s", worked.claim.send_id, worked.claim.batch_id, counts)
+    if worked.hold:
+        log.warning("send %d, batch %d is held: %s", worked.claim.send_id, worked.claim.batch_id, worked.hold)
+
+
+def _told_plainly(work: Callable[[Mailer], None], mailer: Mailer) -> Callable[[], None]:
+    """A task around `work`; what a person can mend is logged as its sentence, and the next tick tries again."""
+
+    def task() -> None:
+        try:
+            work(mailer)
+        except MailerError as error:
+            log.error("%s: %s", work.__name__, error)
+
+    return task

@@ -1,0 +1,308 @@
+"""Delivering: everybody once, nobody who left, and the ledger says what the receiver has."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from jlgc_mailer.audience.subscriptions import Evidence, unsubscribe
+from jlgc_mailer.audience.suppression import suppress
+from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.people import Subscriber
+from jlgc_mailer.db.sending import Attempt, Batch, Delivery
+from jlgc_mailer.sending import ledger, schedule
+from jlgc_mailer.sending.claim import claim_next, renew
+from jlgc_mailer.sending.deliver import deliver_next
+from jlgc_mailer.sending.progress import uncertain
+from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, SuppressionReason, UncertainPolicy
+from tests.conftest import Clock
+from tests.fakes import HANG_UP, Receiver
+from tests.sending.conftest import Story
+
+Tell = Callable[..., Story]
+
+
+def test_everybody_gets_it_once_and_the_send_is_finished(tell: Tell, receiver: Receiver) -> None:
+    """Promise 1."""
+    story = tell(25, batch_size=10)
+    story.run()
+    assert sorted(receiver.addresses) == sorted(f"r{n}@example.com" for n in range(25))
+    assert story.lines == {("accepted", None): 25}
+    assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_batch_goes_over_one_connection(tell: Tell, receiver: Receiver) -> None:
+    """S5."""
+    story = tell(30, batch_size=15)
+    story.run()
+    assert receiver.connections == 2
+
+
+def test_a_connection_is_renewed_after_its_share_of_messages(tell: Tell, receiver: Receiver) -> None:
+    """S5."""
+    tell(10, smtp_messages_per_connection=4).run()
+    assert receiver.connections == 3
+    assert len(receiver.received) == 10
+
+
+def test_every_envelope_has_its_own_sender_that_names_the_delivery(tell: Tell, receiver: Receiver) -> None:
+    """F1."""
+    tell(5).run()
+    senders = {each.sender for each in receiver.received}
+    assert len(senders) == 5
+    assert all(sender.startswith("b+") and sender.endswith("@bounce.example.org") for sender in senders)
+    assert not any("r1" in sender for sender in senders)
+
+
+def test_who_leaves_after_planning_is_skipped_with_the_reason(tell: Tell, receiver: Receiver) -> None:
+    """Promise 2, L4."""
+    story = tell(5)
+    with story.mailer.database.transaction() as session:
+        now = story.mailer.clock()
+        unsubscribe(session, story.subscriber_ids[1], [story.list_id], Evidence("test", "x"), now)
+        suppress(session, "r3@example.com", SuppressionReason.COMPLAINT, "test", now)
+    story.run()
+    assert sorted(receiver.addresses) == ["r0@example.com", "r2@example.com", "r4@example.com"]
+    assert story.lines == {
+        ("accepted", None): 3,
+        ("skipped", "unsubscribed"): 1,
+        ("skipped", "suppressed"): 1,
+    }
+
+
+def test_when_all_of_a_batch_have_left_it_is_done_without_a_connection(tell: Tell, receiver: Receiver) -> None:
+    story = tell(25)
+    with story.mailer.database.transaction() as session:
+        for each in story.subscriber_ids:
+            unsubscribe(session, each, [story.list_id], Evidence("test", "x"), story.mailer.clock())
+    story.run()
+    assert story.lines == {("skipped", "unsubscribed"): 25}
+    assert receiver.connections == 0
+    assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_refusal_is_recorded_and_is_feedback_too(tell: Tell, receiver: Receiver) -> None:
+    """Promise 6, S3."""
+    receiver.rcpt["r1@example.com"] = ["550 5.1.1 No such user"]
+    story = tell(3)
+    story.run()
+    assert story.lines == {("accepted", None): 2, ("refused", "unknown user"): 1}
+    with story.mailer.database.reading() as session:
+        event = session.scalars(select(FeedbackEvent)).one()
+        attempt = session.scalars(select(Attempt).where(Attempt.outcome == DeliveryStatus.REFUSED)).one()
+    assert event.address_key == "r1@example.com"
+    assert "5.1.1 No such user" in event.diagnosis
+    assert (attempt.stage, attempt.code, attempt.status, attempt.text) == (Stage.RCPT, 550, "5.1.1", "No such user")
+
+
+def test_the_deferred_are_tried_again_in_time_and_get_the_same_bytes(
+    tell: Tell, receiver: Receiver, clock: Clock
+) -> None:
+    """S2, M12."""
+    receiver.data["r0@example.com"] = [HANG_UP, "250 2.0.0 Ok"]
+    receiver.rcpt["r1@example.com"] = ["451 4.7.1 Greylisted, try again later", "250 2.1.5 Ok"]
+    story = tell(3, on_uncertain=UncertainPolicy.RESEND)
+    story.run()
+    assert story.lines[("deferred", "greylisted")] == 1
+    assert story.turn() is None
+    clock.forward(minutes=8)
+    story.run()
+    assert story.lines == {("accepted", None): 3}
+    copies = [each.content for each in receiver.received if each.address == "r0@example.com"]
+    assert len(copies) == 2
+    assert copies[0] == copies[1]
+
+
+def test_retries_come_later_and_later_and_end(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """S2."""
+    receiver.rcpt["r0@example.com"] = ["452 4.2.2 Mailbox full"]
+    story = tell(1)
+    waits = []
+    for _ in range(60):
+        story.run()
+        with story.mailer.database.reading() as session:
+            again = session.scalars(select(Delivery)).one().next_attempt_at
+        if again is None:
+            break
+        waits.append(again - clock())
+        clock.now = again
+    assert waits[0] < timedelta(minutes=7)
+    assert waits[1] >= timedelta(minutes=30)
+    assert max(waits) <= timedelta(hours=10)
+    assert timedelta(days=4) <= sum(waits, timedelta()) <= timedelta(days=5)
+    assert story.lines == {("refused", "gave up after retries"): 1}
+    assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_relay_that_is_down_charges_nobody_and_says_so(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """S3."""
+    story = tell(4, smtp_port=1)
+    worked = story.turn()
+    assert worked is not None
+    assert worked.hold
+    assert "127.0.0.1:1" in worked.hold
+    assert story.lines == {("pending", None): 4}
+    assert story.account.holds == (worked.hold,)
+    assert story.turn() is None, "it waits for its hold, and does not spin"
+    with story.mailer.database.reading() as session:
+        assert session.query(Attempt).count() == 0
+        assert {each.attempts for each in session.scalars(select(Delivery))} == {0}
+
+
+@pytest.mark.parametrize("where", ["mail", "rcpt", "data"])
+def test_421_at_any_stage_puts_the_rest_back_and_charges_nobody(
+    tell: Tell, receiver: Receiver, clock: Clock, where: str
+) -> None:
+    """S3."""
+    goodbye = "421 4.3.2 Shutting down"
+    if where == "mail":
+        receiver.mail = ["250 2.1.0 Ok", goodbye]
+    else:
+        getattr(receiver, where)["r1@example.com"] = [goodbye, "250 2.0.0 Ok"]
+    story = tell(3)
+    story.turn()
+    assert story.lines == {("accepted", None): 1, ("pending", None): 2}
+    clock.forward(minutes=1)
+    story.run()
+    assert sorted(receiver.addresses) == ["r0@example.com", "r1@example.com", "r2@example.com"]
+    assert story.lines == {("accepted", None): 3}
+
+
+def test_a_refused_sender_pauses_the_way_and_charges_nobody(tell: Tell, receiver: Receiver) -> None:
+    """S3."""
+    receiver.mail = ["550 5.7.1 You are blocked"]
+    story = tell(2)
+    story.turn()
+    assert story.lines == {("pending", None): 2}
+    assert "You are blocked" in story.account.holds[0]
+
+
+def test_a_connection_lost_before_the_content_charges_nobody(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    receiver.rcpt["r0@example.com"] = [HANG_UP, "250 2.1.5 Ok"]
+    story = tell(2)
+    story.turn()
+    assert story.lines == {("pending", None): 2}
+    clock.forward(minutes=1)
+    story.run()
+    assert story.lines == {("accepted", None): 2}
+
+
+def test_a_connection_lost_after_the_final_dot_is_uncertain_and_never_resent_silently(
+    tell: Tell, receiver: Receiver, clock: Clock
+) -> None:
+    """S4, promise 1."""
+    receiver.data["r1@example.com"] = [HANG_UP]
+    story = tell(3)
+    story.run()
+    clock.forward(days=5)
+    story.run()
+    assert story.lines == {("accepted", None): 2, ("uncertain", None): 1}
+    assert receiver.addresses.count("r1@example.com") == 1
+    with story.mailer.database.reading() as session:
+        assert uncertain(session, story.send_id) == ["r1@example.com"]
+    assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_dead_workers_batch_is_taken_over_when_its_lease_ends(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """Promise 1: the uncertain are no more than the window that was on the wire."""
+    story = tell(25)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        window = ledger.take_window(session, claim, means.window, clock())
+    assert story.turn() is None, "nobody takes it while the lease lasts"
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.run()
+    assert story.lines == {("accepted", None): 15, ("uncertain", None): 10}
+    assert not set(receiver.addresses) & {each.address for each in window}
+    with means.database.transaction() as session:
+        assert not renew(session, claim, clock(), means.lease), "the dead worker's claim is worth nothing now"
+
+
+def test_with_the_policy_resend_the_uncertain_are_sent_again(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    story = tell(5, on_uncertain=UncertainPolicy.RESEND)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        ledger.take_window(session, claim, means.window, clock())
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.run()
+    assert story.lines == {("accepted", None): 5}
+    assert sorted(receiver.addresses) == [f"r{n}@example.com" for n in range(5)]
+    with means.database.reading() as session:
+        outcomes = list(session.scalars(select(Attempt.outcome)))
+    assert outcomes.count(DeliveryStatus.UNCERTAIN) == 5, "the resending is not silent"
+
+
+def test_cancelling_settles_what_a_dead_worker_left(tell: Tell, clock: Clock) -> None:
+    story = tell(15)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        ledger.take_window(session, claim, means.window, clock())
+        schedule.cancel(session, story.send_id, clock())
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.run()
+    assert story.lines == {("uncertain", None): 10, ("skipped", "cancelled"): 5}
+    with means.database.reading() as session:
+        assert {each.status for each in session.scalars(select(Batch))} == {BatchStatus.DONE}
+
+
+def test_an_outcome_that_comes_after_the_lease_was_lost_is_still_the_truth(tell: Tell, clock: Clock) -> None:
+    story = tell(1)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        (recipient,) = ledger.take_window(session, claim, means.window, clock())
+        stationery = ledger.stationery(session, story.send_id, means.identity)
+    transport = means.open_transport()
+    outcome = transport.send(stationery.letter(recipient))
+    transport.close()
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.run()
+    assert story.lines == {("uncertain", None): 1}
+    with means.database.transaction() as session:
+        ledger.record(session, story.send_id, [(recipient, outcome)], "test", means.retry)
+    assert story.lines == {("accepted", None): 1}
+
+
+def test_a_name_that_cannot_stand_in_a_message_fails_alone(tell: Tell, receiver: Receiver) -> None:
+    """S11: refused with a clear reason; the others get theirs."""
+    story = tell(3)
+    with story.mailer.database.transaction() as session:
+        session.get_one(Subscriber, story.subscriber_ids[1]).name = "Evil\r\nBcc: all@example.com"
+    story.run()
+    assert story.lines == {("accepted", None): 2, ("refused", "content refused"): 1}
+
+
+def test_an_address_that_the_way_cannot_carry_fails_alone(tell: Tell, receiver: Receiver) -> None:
+    """S9: 5.6.7 for that recipient, not for the batch."""
+    story = tell(2)
+    with story.mailer.database.transaction() as session:
+        session.scalars(select(Delivery).where(Delivery.address == "r0@example.com")).one().address = "用戸@example.com"
+    story.run()
+    assert story.lines == {("accepted", None): 1, ("refused", "address not supported"): 1}
+
+
+def test_nothing_is_claimed_while_a_send_is_paused(tell: Tell, receiver: Receiver) -> None:
+    """Promise 7."""
+    story = tell(4)
+    with story.mailer.database.transaction() as session:
+        schedule.pause(session, story.send_id)
+    assert story.turn() is None
+    with story.mailer.database.transaction() as session:
+        schedule.resume(session, story.send_id)
+    story.run()
+    assert story.lines == {("accepted", None): 4}
+
+
+def test_delivering_when_nothing_waits_is_harmless(tell: Tell) -> None:
+    """Promise 4: a repeated message finds nothing to do."""
+    story = tell(2)
+    story.run()
+    assert deliver_next(story.mailer.means) is None
