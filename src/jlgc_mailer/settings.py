@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jlgc_mailer.errors import SettingError
+from jlgc_mailer.errors import InvalidInput, SettingError
+from jlgc_mailer.mail.address import Address, parse_address
 from jlgc_mailer.sending.transports.smtp import Security
 
 PREFIX = "JLGC_MAILER_"
@@ -26,8 +28,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(description="folder of the database and of settings.env")
-    database_url: str = Field(default="", description="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
-    broker_url: str = Field(default="memory://", description="memory:// for one process, redis://HOST:PORT/N for many")
+    database_url: str = Field(
+        default="", repr=False, description="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+    )
+    broker_url: str = Field(
+        default="memory://", repr=False, description="memory:// for one process, redis://HOST:PORT/N for many"
+    )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="signs links and envelopes; new keys first, separated by commas, old ones kept for reading"
     )
@@ -85,6 +91,16 @@ class Settings(BaseSettings):
             raise ValueError("readers' one-click unsubscribe needs https (RFC 8058 3.1)")
         return url.rstrip("/")
 
+    @field_validator("mail_domain", "bounce_domain")
+    @classmethod
+    def _a_labels(cls, domain: str) -> str:
+        return _address(f"postmaster@{domain}", "it is no domain such as news.example.org").domain
+
+    @field_validator("contact")
+    @classmethod
+    def _plain_address(cls, contact: str) -> str:
+        return _address(contact, "it is no address such as newsletter@example.org").spec
+
     @property
     def effective_database_url(self) -> str:
         """The database to use: a SQLite file in the home folder unless another is named."""
@@ -109,22 +125,60 @@ def default_home() -> Path:
 def read_settings(home: Path, **overrides: object) -> Settings:
     """Settings of the installation in `home`; raises SettingError, which names the variable."""
     file = home / FILE_NAME
+    _check_environment()
     try:
+        if file.is_file():
+            _check_lines(file)
         return Settings(_env_file=file if file.is_file() else None, home=home, **overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _setting_error(error, file) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(variable=str(file), problem="cannot be read", remedy=str(error)) from None
+    except UnicodeDecodeError:
+        raise SettingError(variable=file, problem="it is not UTF-8 text", remedy="Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingError(variable=file, problem=error.strerror, remedy="Make it readable to this user.") from None
+
+
+def _check_environment() -> None:
+    """Raise SettingError for a variable that pydantic would pass over: a slip in its name must not go unnoticed."""
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            _check_name(name, "the environment")
+
+
+def _check_lines(file: Path) -> None:
+    """Raise SettingError for a line that python-dotenv would pass over with a warning, and for an unknown name."""
+    with file.open(encoding="utf-8") as stream:
+        for found in parse_stream(stream):
+            if found.error or (found.key and found.value is None):
+                remedy = "Write NAME=value, with the value in quotes if it holds a space, a quotation mark or #."
+                line = found.original.line
+                raise SettingError(variable=f"{file}:{line}", problem="the line cannot be read", remedy=remedy)
+            if found.key:
+                _check_name(found.key, str(file))
+
+
+def _check_name(name: str, place: str) -> None:
+    if not name.startswith(PREFIX) or name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+        remedy = f"Correct its name in {place}, or take it out."
+        raise SettingError(variable=name, problem="is not known", remedy=remedy)
+
+
+def _address(text: str, problem: str) -> Address:
+    """An address in plain ASCII."""
+    try:
+        address = parse_address(text)
+    except InvalidInput:
+        raise ValueError(problem) from None
+    if not address.spec.isascii():
+        raise ValueError(problem)
+    return address
 
 
 def _setting_error(error: ValidationError, file: Path) -> SettingError:
     first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "?"
-    variable = name.upper() if name.lower().startswith(PREFIX.lower()) else f"{PREFIX}{name.upper()}"
+    variable = f"{PREFIX}{first['loc'][0]}".upper()
     if first["type"] == "missing":
         problem, remedy = "is missing", f"Run jlgc-mailer init, or set it in {file} or in the environment."
-    elif first["type"] == "extra_forbidden":
-        problem, remedy = "is not known", f"Correct its name in {file}."
     else:
         problem = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
         remedy = f"Correct it in {file} or in the environment."

@@ -30,9 +30,8 @@ def local(make_mailer: Callable[..., Mailer]) -> Mailer:
 
 
 def addresses(scene: Scene) -> list[str]:
-    return [
-        "/", "/issues", "/unsubscribe", scene.link(scene.english_id), "/u/broken", "/sends", f"/sends/{scene.send_id}", "/no",
-    ]  # fmt: skip
+    link, send = scene.link(scene.english_id), f"/sends/{scene.send_id}"
+    return ["/", "/issues", "/unsubscribe", link, "/u/broken", "/sends", send, "/no"]
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -169,7 +168,7 @@ def test_every_pair_of_colours_can_be_read(theme: str) -> None:
     """L8: 4.5:1 in light and dark."""
     css = (templates_folder() / "web" / "static" / "style.css").read_text()
     light, dark = (
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root {(.*?)}", css, re.S)
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root {(.*?)}", css, re.DOTALL)
     )
     colours = light | (dark if theme == "dark" else {})
     on_paper = [(ink, ground) for ink in ("ink", "quiet", "indigo", "accent") for ground in ("paper", "card")]
@@ -203,9 +202,12 @@ def test_the_pages_are_served_on_a_free_port_and_stop_with_the_block(scene: Scen
 
 
 def test_a_port_in_use_is_told_with_what_to_do(mailer: Mailer) -> None:
-    with serving(mailer, "127.0.0.1", 0) as place, pytest.raises(SettingError, match="JLGC_MAILER_WEB_PORT"):
-        with serving(mailer, "127.0.0.1", place.port):
-            pass
+    with (
+        serving(mailer, "127.0.0.1", 0) as place,
+        pytest.raises(SettingError, match="JLGC_MAILER_WEB_PORT"),
+        serving(mailer, "127.0.0.1", place.port),
+    ):
+        pass
 
 
 def test_the_pages_may_stand_below_a_path(make_mailer: Callable[..., Mailer]) -> None:

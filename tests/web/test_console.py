@@ -111,7 +111,7 @@ def test_the_page_of_a_running_send_shows_how_far_it_is(watched: Scene, desk: Fl
 
 
 def test_the_numbers_for_the_script_are_those_of_the_page(watched: Scene, desk: FlaskClient) -> None:
-    settle(watched, [(DeliveryStatus.ACCEPTED, None), (DeliveryStatus.PENDING, None)])
+    settle(watched, [(DeliveryStatus.REFUSED, ReplyClass.UNKNOWN_USER), (DeliveryStatus.PENDING, None)])
     with watched.mailer.database.transaction() as session:
         first = session.scalar(select(Delivery.id).order_by(Delivery.id).limit(1))
         session.execute(
@@ -122,6 +122,7 @@ def test_the_numbers_for_the_script_are_those_of_the_page(watched: Scene, desk: 
         )  # fmt: skip
     page, told = soup(desk.get("/sends/1?lang=ja")), desk.get("/sends/1/progress.json?lang=ja").get_json()
     assert (told["status"], told["total"], told["settled"], told["percent"], told["recent"]) == ("sending", 2, 1, 50, 1)
+    assert told["shown"]["refused: unknown user"] == "1"
     for place in page.select("[data-shows]"):
         assert told["shown"][place["data-shows"]] == place.text.strip()
     assert page.select_one("#progress")["data-source"] == "/sends/1/progress.json?lang=ja"

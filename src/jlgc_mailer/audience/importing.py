@@ -23,7 +23,8 @@ _COLUMNS = {
     "name": ("name", "氏名", "名前"),
     "language": ("language", "lang", "言語"),
 }
-_FIELD_LIMIT = 1_000_000
+_FIELD_LIMIT = 100_000
+_UNREADABLE = "\ufffd"  # what stands for octets that are no character in the file's encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class GoodRow:
 
     line: int
     person: Person
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row as it was split."""
+
+    line: int
+    cells: Sequence[str]
 
 
 @dataclass
@@ -66,7 +75,8 @@ def import_csv(
 
     The file has a header with a column `email`, and may have `name` and `language`. UTF-8 (with or without
     byte order mark) and UTF-16 are read as such, else Shift_JIS as Excel in Japan writes it.
-    Raises InvalidFile when the file as a whole cannot be read. `on_progress` gets the octets read so far.
+    Raises InvalidFile, with nothing stored, when there is no such file or header. `on_progress` gets the octets
+    read so far.
     """
     evidence = Evidence("import", f"imported from {file.name}")
     result = ImportResult()
@@ -88,49 +98,58 @@ def import_csv(
 
 def read_rows(lines: Iterable[str], place: str, default_language: Language) -> Iterator[GoodRow | BadRow]:
     """Each row after the header as a value, good or bad; raises InvalidFile for a header without `email`."""
-    csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.reader(lines)
-    columns = _columns(next(_rows(reader, place), []), place)
-    for row in _rows(reader, place):
-        if any(cell.strip() for cell in row):
-            yield _read_row(row, reader.line_num, columns, default_language)
+    rows = _split(lines)
+    columns = _columns(next(rows, None), place)
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+        elif any(cell.strip() for cell in row.cells):
+            yield _read_row(row, columns, default_language)
 
 
 def _open(file: Path) -> IO[str]:
     try:
-        return file.open(encoding=_encoding(file), newline="")
+        return file.open(encoding=_encoding(file), errors="replace", newline="")
     except OSError as error:
         raise InvalidFile(place=file, problem=error.strerror, remedy="Give a CSV file that can be read.") from None
 
 
 def _encoding(file: Path) -> str:
-    """The encoding that the first 64 KiB fit: a multi-byte character cut at their end does not count against it."""
+    """Shift_JIS if the whole file fits it and not UTF-8; a file that fits neither is UTF-8 with some bad rows."""
     with file.open("rb") as stream:
-        start = stream.read(65536)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        start = stream.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
+    return "cp932" if not _fits(file, "utf-8") and _fits(file, "cp932") else "utf-8-sig"
+
+
+def _fits(file: Path, encoding: str) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+        with file.open(encoding=encoding) as stream:
+            while stream.read(65536):
+                pass
     except UnicodeDecodeError:
-        return "cp932"
-    return "utf-8-sig"
+        return False
+    return True
 
 
-def _rows(reader: Iterator[list[str]], place: str) -> Iterator[list[str]]:
-    """The reader's rows; what stops the whole file becomes an InvalidFile with its line."""
+def _split(lines: Iterable[str]) -> Iterator[_Row | BadRow]:
+    """Each row with the line that it begins on; after something that is no CSV it goes on with the next line."""
+    csv.field_size_limit(_FIELD_LIMIT)
+    reader = csv.reader(lines, strict=True)
     while True:
+        line = reader.line_num + 1
         try:
-            yield next(reader)
+            yield _Row(line, next(reader))
         except StopIteration:
             return
-        except (csv.Error, UnicodeError) as error:
-            line = getattr(reader, "line_num", 0) + 1
-            remedy = "Save it as CSV in UTF-8 and import it again; rows before this line are stored."
-            raise InvalidFile(place=f"{place}:{line}", problem=str(error), remedy=remedy) from None
+        except csv.Error as error:
+            reason = f"no CSV up to line {reader.line_num}: {error}. Look for a quotation mark that is not closed."
+            yield BadRow(line, (), reason)
 
 
-def _columns(header: list[str], place: str) -> dict[str, int]:
-    cells = [cell.strip().lower() for cell in header]
+def _columns(header: _Row | BadRow | None, place: str) -> dict[str, int]:
+    cells = [cell.strip().lower() for cell in header.cells] if isinstance(header, _Row) else []
     columns = {field: cells.index(name) for field, names in _COLUMNS.items() for name in names if name in cells}
     if "email" not in columns:
         raise InvalidFile(
@@ -141,12 +160,14 @@ def _columns(header: list[str], place: str) -> dict[str, int]:
     return columns
 
 
-def _read_row(row: list[str], line: int, columns: dict[str, int], default_language: Language) -> GoodRow | BadRow:
+def _read_row(row: _Row, columns: dict[str, int], default_language: Language) -> GoodRow | BadRow:
     def cell(field: str) -> str:
         at = columns.get(field)
-        return row[at] if at is not None and at < len(row) else ""
+        return row.cells[at] if at is not None and at < len(row.cells) else ""
 
+    if any(_UNREADABLE in value for value in row.cells):
+        return BadRow(row.line, row.cells, "it holds octets that are no characters. Save the file as UTF-8.")
     try:
-        return GoodRow(line, person(cell("email"), cell("name"), cell("language") or default_language))
+        return GoodRow(row.line, person(cell("email"), cell("name"), cell("language") or default_language))
     except MailerError as error:
-        return BadRow(line, row, str(error))
+        return BadRow(row.line, row.cells, str(error))

@@ -11,6 +11,7 @@ from jlgc_mailer.db.people import MailingList, Subscription
 from jlgc_mailer.errors import AlreadyExists, InvalidInput, NotFound
 from jlgc_mailer.states import SubscriptionStatus
 
+_TITLE_LIMIT = 200
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -31,6 +32,10 @@ def create_list(session: Session, name: str, title_en: str, title_ja: str, now: 
         raise InvalidInput(what="List name", value=name, problem=problem)
     if session.scalar(select(MailingList.id).where(MailingList.name == name)):
         raise AlreadyExists(kind="mailing list", name=name, remedy="Choose another name.")
+    for title in (title_en, title_ja):
+        if not title.strip() or not title.isprintable() or len(title) > _TITLE_LIMIT:
+            problem = f"a list's title has one line of at most {_TITLE_LIMIT} printable characters."
+            raise InvalidInput(what="List title", value=title[:40], problem=problem)
     created = MailingList(name=name, title_en=title_en, title_ja=title_ja, created_at=now)
     session.add(created)
     session.flush()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from jlgc_mailer.audience.lists import find_list
 from jlgc_mailer.audience.suppression import suppression_of
 from jlgc_mailer.db.people import ConsentRecord, MailingList, Subscriber, Subscription
+from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.errors import InvalidInput, NotFound
 from jlgc_mailer.mail.address import Address, parse_address
 from jlgc_mailer.states import ConsentAction, Language, SubscriptionStatus, moves_into
@@ -55,7 +56,9 @@ def confirm(session: Session, people: Sequence[Person], list_id: int, evidence: 
     People already known keep their name and language. Those who unsubscribed stay so: an import or a
     colleague's form must not bring them back (promise 2).
     """
-    by_key = {someone.address.key: someone for someone in people}
+    by_key: dict[str, Person] = {}
+    for someone in people:
+        by_key.setdefault(someone.address.key, someone)
     if not by_key:
         return 0
     _store_subscribers(session, by_key, now)
@@ -170,7 +173,7 @@ def subscriptions(
 
 
 def history(session: Session, subscriber: Subscriber) -> dict[str, Any]:
-    """What is held on a person that staff may need to see: ties, consent and suppression."""
+    """What is held on a person that staff may need to see: ties, consent, suppression and deliveries."""
     ties = session.execute(
         select(Subscription, MailingList.name)
         .join(MailingList, MailingList.id == Subscription.list_id)
@@ -183,6 +186,9 @@ def history(session: Session, subscriber: Subscriber) -> dict[str, Any]:
         .order_by(ConsentRecord.id)
     )
     bar = suppression_of(session, subscriber.address_key)
+    deliveries = session.scalars(
+        select(Delivery).where(Delivery.subscriber_id == subscriber.id).order_by(Delivery.send_id)
+    )
     return {
         "address": subscriber.address,
         "name": subscriber.name,
@@ -201,5 +207,15 @@ def history(session: Session, subscriber: Subscriber) -> dict[str, Any]:
                 "wording": record.wording,
             }
             for record, name in consents
+        ],
+        "deliveries": [
+            {
+                "send": each.send_id,
+                "status": each.status.value,
+                "reason": each.reason,
+                "attempts": each.attempts,
+                "first_attempt_at": each.first_attempt_at.isoformat() if each.first_attempt_at else None,
+            }
+            for each in deliveries
         ],
     }

@@ -1,6 +1,7 @@
 """The command line. Everything heavy is imported by the command that needs it, so that `--help` answers at once."""
 
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -48,27 +49,42 @@ def main() -> None:
     """Run the command line: exit status 2 for misuse, 1 for failure, with one clear sentence on stderr."""
     try:
         group(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _tell(" ".join(error.format_message().split()), _help_of(error))
+        sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        _tell("stopped.")
         sys.exit(130)
     except MailerError as error:
-        click.echo(f"Error: {error}", err=True)
+        _tell(str(error))
         sys.exit(2 if isinstance(error, _MISUSE) else 1)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        _tell(f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}.")
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the outermost: whatever was not foreseen still reads as a sentence)
         _tell_unexpected(error)
         sys.exit(1)
 
 
+def _tell(*sentences: str) -> None:
+    click.echo(" ".join(("Error:", *filter(None, sentences))), err=True)
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"See: {context.command_path} --help" if context else ""
+
+
 def _tell_unexpected(error: Exception) -> None:
-    report = Path.cwd() / "jlgc-mailer-error.txt"
-    report.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    click.echo(
-        f"Error: something unforeseen happened ({type(error).__name__}: {error}). Please report {report}", err=True
-    )
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors="replace", prefix="jlgc-mailer-error-", suffix=".txt", delete=False
+    ) as report:
+        report.writelines(traceback.format_exception(error))
+    first_line = next(iter(str(error).splitlines()), "")
+    _tell(f"something unforeseen happened ({type(error).__name__}: {first_line}). Please report {report.name}")

@@ -32,7 +32,7 @@ def import_(shell: Shell, folder: Path) -> None:
     if is_new:
         click.echo(f"Imported {files.slug}, revision {number}, in {languages}, with {len(files.pictures)} pictures.")
     else:
-        click.echo(f"{files.slug} is unchanged (revision {number}).")
+        click.echo(f"Nothing new: {files.slug} is the same as revision {number}.")
 
 
 @issues.command("list", epilog=example("jlgc-mailer issues list --json"))
@@ -89,7 +89,9 @@ def show(shell: Shell, slug: str, as_json: bool) -> None:
         show_json({"issue": slug, "revision": revision.number, "digest": revision.digest, "editions": editions})
         return
     click.echo(f"{slug}, revision {revision.number} ({revision.digest[:12]})\n")
-    show_table(tuple(editions[0]), [tuple(row.values()) for row in editions], "")
+    show_table(tuple(editions[0])[:-1], [tuple(row.values())[:-1] for row in editions], "")
+    for edition in editions:
+        click.echo(f"\nPreview ({edition['language']}): {edition['preview']}")
 
 
 @issues.command(epilog=example("jlgc-mailer issues render summer-2024 --output preview/"))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jlgc_mailer.sending.progress import Account
 
 _AT = "'2026-12-01 09:00'"
+_send_id = click.argument("send_id", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group(epilog=example(f"jlgc-mailer sends schedule summer-2024 --list news --at {_AT} --zone Europe/London"))
@@ -140,7 +141,7 @@ def list_(shell: Shell, as_json: bool) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends show 3", "jlgc-mailer sends show 3 --json"))
-@click.argument("send_id", type=int)
+@_send_id
 @as_json
 @pass_shell
 def show(shell: Shell, send_id: int, as_json: bool) -> None:
@@ -180,7 +181,7 @@ def _move(shell: Shell, send_id: int, action: str) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends pause 3"))
-@click.argument("send_id", type=int)
+@_send_id
 @pass_shell
 def pause(shell: Shell, send_id: int) -> None:
     """Stop a send within a second; nothing is lost, and `resume` goes on."""
@@ -188,7 +189,7 @@ def pause(shell: Shell, send_id: int) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends resume 3"))
-@click.argument("send_id", type=int)
+@_send_id
 @pass_shell
 def resume(shell: Shell, send_id: int) -> None:
     """Go on with a paused send where it was."""
@@ -196,7 +197,7 @@ def resume(shell: Shell, send_id: int) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends cancel 3"))
-@click.argument("send_id", type=int)
+@_send_id
 @click.confirmation_option(prompt="Nobody who has not got it yet will. Cancel the send?")
 @pass_shell
 def cancel(shell: Shell, send_id: int) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jlgc_mailer.bootstrap import Mailer
     from jlgc_mailer.db.base import Database
 
-_WIDE = 200
+_UNFOLDED = 100_000  # columns for programs that read a table: no cell is broken into lines
 
 
 class LazyGroup(click.Group):
@@ -86,13 +86,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: 
     """Print rows as a table, or the sentence `empty`."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=_WIDE)
+        console = Console(width=_UNFOLDED)
     if table.row_count:
         console.print(table)
     else:

@@ -1,6 +1,8 @@
 """`subscribers`: the people."""
 
 import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,8 @@ def add(shell: Shell, address: str, list_name: str, name: str, language: str, ev
         mailing_list = find_list(session, list_name)
         proof = Evidence("added by staff", evidence)
         is_new = confirm(session, [someone], mailing_list.id, proof, shell.mailer.clock())
-    click.echo(f"Added {someone.address.spec}." if is_new else f"{someone.address.spec} was on {list_name} before.")
+    known = f"{someone.address.spec} is on {list_name} already, or has left it; nothing was changed."
+    click.echo(f"Added {someone.address.spec}." if is_new else known)
 
 
 @subscribers.command("import", epilog=example("jlgc-mailer subscribers import people.csv --list news --errors bad.csv"))
@@ -60,18 +63,15 @@ def import_(shell: Shell, file: Path, list_name: str, errors: Path | None, langu
 
     with shell.database.reading() as session:
         list_id = find_list(session, list_name).id
-    bad: list[BadRow] = []
-    result = _import(shell, file, list_id, language, bad)
-    if errors:
-        _write_bad_rows(errors, bad)
-    else:
-        for row in bad:
-            click.echo(f"{file}:{row.line}: {row.reason}", err=True)
-    where = f" (see {errors})" if errors and bad else ""
-    click.echo(f"{result.added} added, {result.unchanged} on the list before, {result.bad} bad{where}.")
+    with _bad_rows(file, errors) as on_bad_row:
+        result = _import(shell, file, list_id, language, on_bad_row)
+    where = f" (see {errors})" if errors and result.bad else ""
+    click.echo(f"{result.added:,} added, {result.unchanged:,} known before, {result.bad:,} bad{where}.")
 
 
-def _import(shell: Shell, file: Path, list_id: int, language: str, bad: list["BadRow"]) -> "ImportResult":
+def _import(
+    shell: Shell, file: Path, list_id: int, language: str, on_bad_row: Callable[["BadRow"], None]
+) -> "ImportResult":
     from jlgc_mailer.audience.importing import import_csv
     from jlgc_mailer.states import Language
 
@@ -82,7 +82,7 @@ def _import(shell: Shell, file: Path, list_id: int, language: str, bad: list["Ba
             list_id,
             default_language=Language(language),
             now=shell.mailer.clock(),
-            on_bad_row=bad.append,
+            on_bad_row=on_bad_row,
             on_progress=report,
         )
 
@@ -91,11 +91,18 @@ def _import(shell: Shell, file: Path, list_id: int, language: str, bad: list["Ba
     return result
 
 
-def _write_bad_rows(errors: Path, bad: list["BadRow"]) -> None:
-    with errors.open("w", encoding="utf-8-sig", newline="") as stream:
+@contextmanager
+def _bad_rows(file: Path, errors: Path | None) -> Iterator[Callable[["BadRow"], None]]:
+    """Where bad rows go, each as soon as it is found: to the CSV file `errors`, or to stderr."""
+    if errors is None:
+        yield lambda row: click.echo(f"{file}:{row.line}: {row.reason}", err=True)
+        return
+    if errors.exists() and file.exists() and errors.samefile(file):
+        raise click.UsageError("The file for bad rows would overwrite the file to import; name another with --errors.")
+    with errors.open("w", encoding="utf-8-sig", errors="replace", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["line", "reason", "row"])
-        writer.writerows([row.line, row.reason, *row.row] for row in bad)
+        yield lambda row: writer.writerow([row.line, row.reason, *row.row])
 
 
 @subscribers.command("list", epilog=example("jlgc-mailer subscribers list --list news --json"))
@@ -138,7 +145,7 @@ def show(shell: Shell, address: str, as_json: bool) -> None:
         show_json(facts)
         return
     show_table(("", ""), [(name, value) for name, value in facts.items() if not isinstance(value, list)], "")
-    for name in ("subscriptions", "consent_records"):
+    for name in ("subscriptions", "consent_records", "deliveries"):
         click.echo(f"\n{name.replace('_', ' ')}:")
         show_table(
             tuple(facts[name][0]) if facts[name] else ("",), [tuple(row.values()) for row in facts[name]], "none"

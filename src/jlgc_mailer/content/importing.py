@@ -1,15 +1,16 @@
 """Reading an issue from files: one Markdown file per language, with front matter, and the pictures beside it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from pathlib import Path
+from urllib.parse import unquote
 
 import yaml
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 
 from jlgc_mailer.content.media import PictureFile, read_picture
-from jlgc_mailer.errors import InvalidFile, MailerError
+from jlgc_mailer.errors import InvalidFile, InvalidInput, MailerError
 from jlgc_mailer.mail.address import parse_address
 from jlgc_mailer.mail.message import safe
 from jlgc_mailer.render.source import Block, BlockKind, EditionSource
@@ -17,6 +18,8 @@ from jlgc_mailer.states import Language
 
 _FIELDS = ("subject", "preheader", "season", "from")
 _FENCE = "---"
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
+_KINDS = {"h1": BlockKind.HERO, "h2": BlockKind.ARTICLE}
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,16 @@ def read_edition(
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     front, body, body_line = _split_front_matter(text, place)
     fields = _front_matter(front, place)
+    heads = _heads(body)
+    _check_heads(heads, body, place, body_line)
     return EditionSource(
         slug=slug,
         language=language,
-        subject=fields["subject"],
-        preheader=fields["preheader"],
-        season=fields["season"],
-        sender=_sender(fields["from"], place),
-        blocks=_blocks(body, place, body_line),
+        subject=fields["subject"].text,
+        preheader=fields["preheader"].text,
+        season=fields["season"].text,
+        sender=_sender(fields["from"]),
+        blocks=_blocks(heads, body, body_line),
         other_languages=other_languages,
         place=place,
     )
@@ -88,90 +93,131 @@ def _split_front_matter(text: str, place: str) -> tuple[str, str, int]:
     raise InvalidFile(place=f"{place}:1", problem="the front matter does not end", remedy="Close it with a line ---.")
 
 
-def _front_matter(front: str, place: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of the front matter, and where it stands."""
+
+    text: str
+    place: str
+
+
+def _front_matter(front: str, place: str) -> dict[str, _Field]:
+    """The fields as they were written: no text is taken for a date, a number or a truth."""
     try:
-        loaded = yaml.safe_load(front)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 2 if mark else 1
-        problem = f"the front matter cannot be read ({getattr(error, 'problem', None) or 'broken YAML'})"
-        remedy = "Write each field as name: value, with the value in quotes if it holds a colon."
-        raise InvalidFile(place=f"{place}:{line}", problem=problem, remedy=remedy) from None
-    fields = loaded if isinstance(loaded, dict) else {}
+        node = yaml.compose(front, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _broken_yaml(error, front, place) from None
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    fields = {
+        key.value: _Field(value.value.strip(), f"{place}:{key.start_mark.line + 2}")
+        for key, value in pairs
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+    }
     for name in _FIELDS:
-        if not str(fields.get(name) or "").strip():
-            remedy = f"Add a line “{name}: ...”."
+        if name not in fields or not fields[name].text:
+            remedy = f"Add a line “{name}: ...”, with the value in quotes."
             raise InvalidFile(place=f"{place}:1", problem=f"the front matter has no {name}", remedy=remedy)
-    return {name: _one_line(name, str(fields[name]), place) for name in _FIELDS}
+        _check_one_line(name, fields[name])
+    return fields
 
 
-def _one_line(name: str, value: str, place: str) -> str:
-    value = value.strip()
-    try:
-        return safe(name, value)
-    except MailerError:
-        problem = f"the field {name} holds more than one line or a control character"
-        raise InvalidFile(place=f"{place}:1", problem=problem, remedy="Write it on one line.") from None
-
-
-def _sender(value: str, place: str) -> str:
-    display, spec = parseaddr(value)
-    try:
-        return f"{display} <{parse_address(spec).spec}>" if display else parse_address(spec).spec
-    except MailerError as error:
-        problem = f"the field from is no address ({error.fields.get('problem')})"
-        remedy = "Write it as: from: Our Name <newsletter@our-domain.example>"
-        raise InvalidFile(place=f"{place}:1", problem=problem, remedy=remedy) from None
-
-
-def _blocks(body: str, place: str, first_line: int) -> tuple[Block, ...]:
-    """Headed sections: `#` begins the hero, each `##` an article."""
-    lines = body.split("\n")
-    headings = _headings(body)
-    if not headings or headings[0][1] is not BlockKind.HERO or any(k is BlockKind.HERO for _, k, _ in headings[1:]):
-        problem = "the text does not begin with one heading “# ...”, or has more than one of them"
-        raise InvalidFile(
-            place=f"{place}:{first_line}", problem=problem, remedy="Write one title, then “## ...” items."
-        )
-    if any(line.strip() for line in lines[: headings[0][0]]):
-        problem = "there is text before the title"
-        raise InvalidFile(place=f"{place}:{first_line}", problem=problem, remedy="Move it below the line “# ...”.")
-    ends = [line for line, _, _ in headings[1:]] + [len(lines)]
-    return tuple(
-        Block(kind, heading, "\n".join(lines[start + 1 : end]), first_line + start)
-        for (start, kind, heading), end in zip(headings, ends, strict=True)
+def _broken_yaml(error: yaml.YAMLError | RecursionError, front: str, place: str) -> InvalidFile:
+    mark = getattr(error, "problem_mark", None)
+    before = mark.line if mark else front[: getattr(error, "position", 0)].count("\n")
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken YAML"
+    return InvalidFile(
+        place=f"{place}:{before + 2}",
+        problem=f"the front matter cannot be read ({problem})",
+        remedy="Write each field as name: value, with the value in quotes if it holds a colon or a brace.",
     )
 
 
-def _headings(body: str) -> list[tuple[int, BlockKind, str]]:
-    """Line, kind and text of each top-level `#` and `##` heading, as CommonMark sees them (not inside code)."""
-    tokens = MarkdownIt("commonmark").parse(body)
-    kinds = {"h1": BlockKind.HERO, "h2": BlockKind.ARTICLE}
+def _check_one_line(name: str, field: _Field) -> None:
+    try:
+        safe(name, field.text)
+    except MailerError:
+        problem = f"the field {name} holds more than one line or half a character"
+        raise InvalidFile(place=field.place, problem=problem, remedy="Write it on one line.") from None
+
+
+def _sender(field: _Field) -> str:
+    """`Name <address>`, or the address alone, as From will have it."""
+    display, written = parseaddr(field.text)
+    try:
+        spec = parse_address(written).spec
+        if not spec.isascii():
+            raise InvalidInput(what="Address", value=written, problem="an address to write from is plain ASCII.")
+    except MailerError as error:
+        problem = f"the field from is no address ({str(error.fields.get('problem')).rstrip('.')})"
+        remedy = "Write it as: from: Our Name <newsletter@our-domain.example>"
+        raise InvalidFile(place=field.place, problem=problem, remedy=remedy) from None
+    return f"{display} <{spec}>" if display else spec
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A heading that begins a block; it takes the lines from `start` up to `end` of the body."""
+
+    kind: BlockKind
+    text: str
+    start: int
+    end: int
+
+
+def _heads(body: str) -> list[_Head]:
+    """Each top-level `#` and `##` heading, as CommonMark sees them (not inside code)."""
+    tokens = _MARKDOWN.parse(body)
     return [
-        (token.map[0], kinds[token.tag], tokens[index + 1].content)
+        _Head(_KINDS[token.tag], tokens[index + 1].content, *token.map)
         for index, token in enumerate(tokens)
-        if token.type == "heading_open" and token.level == 0 and token.tag in kinds and token.map
+        if token.type == "heading_open" and token.level == 0 and token.tag in _KINDS and token.map
     ]
+
+
+def _check_heads(heads: Sequence[_Head], body: str, place: str, first_line: int) -> None:
+    """One title, before everything else."""
+
+    def refuse(line: int, problem: str, remedy: str) -> None:
+        raise InvalidFile(place=f"{place}:{first_line + line}", problem=problem, remedy=remedy)
+
+    written = next((number for number, line in enumerate(body.split("\n")) if line.strip()), 0)
+    if not any(head.kind is BlockKind.HERO for head in heads):
+        refuse(written, "there is no title “# ...”", "Begin the text with one, then write “## ...” for each article.")
+    if heads[0].kind is not BlockKind.HERO or heads[0].start > written:
+        refuse(written, "there is something before the title “# ...”", "Move it below the title.")
+    for head in heads[1:]:
+        if head.kind is BlockKind.HERO:
+            refuse(head.start, "there is a second title “# ...”", "Begin an article with “## ...”.")
+
+
+def _blocks(heads: Sequence[_Head], body: str, first_line: int) -> tuple[Block, ...]:
+    """Headed sections: `#` begins the hero, each `##` an article. Every line keeps its distance from its heading."""
+    lines = body.split("\n")
+    ends = [head.start for head in heads[1:]] + [len(lines)]
+    return tuple(
+        Block(
+            head.kind,
+            head.text,
+            "\n".join([""] * (head.end - head.start - 1) + lines[head.end : end]),
+            first_line + head.start,
+        )
+        for head, end in zip(heads, ends, strict=True)
+    )
 
 
 def _with_pictures(edition: EditionSource, folder: Path) -> tuple[EditionSource, list[PictureFile]]:
     files = {
-        address: read_picture(folder, address, f"{edition.place}:{block.line}")
+        address: read_picture(folder, address, f"{edition.place}:{line}")
         for block in edition.blocks
-        for address in _picture_addresses(block.markdown)
+        for address, line in _pictures_in(block)
     }
     return replace(edition, pictures={address: file.picture for address, file in files.items()}), list(files.values())
 
 
-def _picture_addresses(markdown: str) -> list[str]:
-    """The relative addresses of the pictures in a block; others are left for the renderer to refuse."""
-    addresses: list[str] = []
-    for token in _all_tokens(MarkdownIt("commonmark").parse(markdown)):
-        address = token.attrs.get("src") if token.type == "image" else None
-        if isinstance(address, str) and ":" not in address:
-            addresses.append(address)
-    return addresses
-
-
-def _all_tokens(tokens: list[Token]) -> list[Token]:
-    return [each for token in tokens for each in (token, *_all_tokens(token.children or []))]
+def _pictures_in(block: Block) -> Iterator[tuple[str, int]]:
+    """Address and line of each picture that lies beside the edition; others are left for the renderer to refuse."""
+    for token in _MARKDOWN.parse(block.markdown):
+        for child in token.children or ():
+            address = unquote(str(child.attrs.get("src", "")))
+            if child.type == "image" and ":" not in address:
+                yield address, block.line + 1 + (token.map[0] if token.map else 0)

@@ -62,10 +62,9 @@ def import_issue(session: Session, files: IssueFiles, press: Press, now: datetim
 
 def freeze(session: Session, issue: Issue, now: datetime) -> Revision:
     """The revision of the issue's present content: the one that has its digest already, or a new one."""
-    content = {edition.language.value: edition.content for edition in issue.editions}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-    same = select(Revision).where(Revision.issue_id == issue.id, Revision.digest == digest)
-    revision = session.scalar(same)
+    content = _present_content(issue)
+    digest = _digest(content)
+    revision = session.scalar(select(Revision).where(Revision.issue_id == issue.id, Revision.digest == digest))
     if revision is None:
         number = session.scalar(select(func.count()).where(Revision.issue_id == issue.id)) or 0
         revision = Revision(issue_id=issue.id, number=number + 1, digest=digest, content=content, frozen_at=now)
@@ -107,10 +106,9 @@ def all_issues(session: Session) -> list[Issue]:
 
 
 def latest_revision(session: Session, issue: Issue) -> Revision:
-    """The newest revision; every imported issue has one."""
-    return session.scalars(
-        select(Revision).where(Revision.issue_id == issue.id).order_by(Revision.number.desc()).limit(1)
-    ).one()
+    """The revision of the issue's present content: the newest, unless an earlier text was imported again."""
+    digest = _digest(_present_content(issue))
+    return session.scalars(select(Revision).where(Revision.issue_id == issue.id, Revision.digest == digest)).one()
 
 
 def compiled_value(artefact: CompiledArtefact) -> Compiled:
@@ -142,6 +140,14 @@ def _store_editions(session: Session, issue: Issue, sources: Sequence[EditionSou
     session.flush()
 
 
+def _present_content(issue: Issue) -> dict[str, Any]:
+    return {edition.language.value: edition.content for edition in issue.editions}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
 def _content(source: EditionSource) -> dict[str, Any]:
     return {
         "subject": source.subject,
@@ -165,7 +171,7 @@ def _edition(content: Mapping[str, Any], slug: str, language: Language, language
         blocks=tuple(Block(**{**block, "kind": BlockKind(block["kind"])}) for block in content["blocks"]),
         pictures={address: Picture(**picture) for address, picture in content["pictures"].items()},
         other_languages=tuple(other for other in languages if other != language),
-        place=content["place"],
+        place=f"{slug}/{content['place']}",
     )
 
 

@@ -1,6 +1,7 @@
 """Pictures: checked when they come in, kept under the digest of their bytes."""
 
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from jlgc_mailer.render.source import Picture
 
 _TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif"}
 _OCTETS_LIMIT = 2 * 1024 * 1024
+_PIXELS_LIMIT = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ def read_picture(folder: Path, address: str, place: str) -> PictureFile:
 
     PNG, JPEG and GIF are what mail programs show; 2 MiB is a long wait on a telephone.
     """
-    file = (folder / address).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise InvalidFile(place=place, problem=f"picture {address} lies outside the issue", remedy="Move it inside.")
     try:
+        file = (folder / address).resolve()
+        if not file.is_relative_to(folder.resolve()):
+            problem = f"picture {address} lies outside the folder of the issue"
+            raise InvalidFile(place=place, problem=problem, remedy="Move it inside.")
         data = file.read_bytes()
-    except OSError:
-        raise InvalidFile(place=place, problem=f"there is no picture {address}", remedy="Put it beside.") from None
+    except (OSError, ValueError, RuntimeError):  # no such file, a NUL in its name, links that run in a circle
+        remedy = "Add the file, or correct its name here."
+        raise InvalidFile(place=place, problem=f"there is no picture {address!r}", remedy=remedy) from None
     if len(data) > _OCTETS_LIMIT:
         problem = f"picture {address} has {len(data) // 1024} KiB"
         raise InvalidFile(place=place, problem=problem, remedy="Make it smaller than 2 MiB.")
@@ -46,13 +50,18 @@ def read_picture(folder: Path, address: str, place: str) -> PictureFile:
 
 
 def _checked(data: bytes, address: str, name: str, place: str) -> PictureFile:
+    bombs = warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning)
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_TYPES)) as image:
-            image.verify()
+        with bombs, Image.open(io.BytesIO(data), formats=tuple(_TYPES)) as image:
             kind, (width, height) = image.format or "", image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        problem = f"picture {address} is no PNG, JPEG or GIF that can be read"
+            if width * height <= _PIXELS_LIMIT:
+                image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        problem = f"picture {address} is no PNG, JPEG or GIF that can be read to its end"
         raise InvalidFile(place=place, problem=problem, remedy="Export it again.") from None
+    if width * height > _PIXELS_LIMIT:
+        problem = f"picture {address} has {width} x {height} pixels"
+        raise InvalidFile(place=place, problem=problem, remedy="Make it smaller: 1200 across are plenty in mail.")
     return PictureFile(Picture(sha256(data).hexdigest(), name, width, height), _TYPES[kind], data)
 
 

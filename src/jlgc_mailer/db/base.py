@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from jlgc_mailer.errors import SettingError, Unreachable
@@ -85,36 +86,44 @@ class Database:
         """The address for people, without its password."""
         return self.engine.url.render_as_string(hide_password=True)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is a SQLite file that is not there yet; connecting to it would make an empty one."""
+        url = self.engine.url
+        return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Read and write; commits at the end of the block, or rolls all of it back."""
-        with self._reachable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self.reachable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Read only: never waits for writers, and nothing is committed."""
         engine = self.engine.execution_options(reading=True)
-        with self._reachable(), Session(engine, expire_on_commit=False) as session:
+        with self.reachable(), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def reachable(self) -> Iterator[None]:
+        """Tells in one sentence when there is no database to be used; other errors of SQL pass."""
         try:
             yield
-        except OperationalError as error:
-            raise unreachable(self.place, error) from error
+        except DatabaseError as error:
+            if isinstance(error, OperationalError) or type(error) is DatabaseError:  # the bare class: a broken file
+                raise self._unreachable(error) from error
+            raise
+
+    def _unreachable(self, error: DatabaseError) -> Unreachable:
+        first_line = (str(error.orig).strip() or "it does not answer").splitlines()[0].rstrip(".")
+        is_file = self.engine.dialect.name == "sqlite"
+        remedy = f"{'See to the file and its folder' if is_file else 'Start it'}, or correct JLGC_MAILER_DATABASE_URL."
+        return Unreachable(service="database", place=self.place, problem=first_line, remedy=remedy)
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
-
-
-def unreachable(place: str, error: OperationalError) -> Unreachable:
-    """What the driver says, as one sentence."""
-    first_line = str(error.orig).strip().splitlines()[0].rstrip(".")
-    remedy = "Start it, or correct JLGC_MAILER_DATABASE_URL."
-    return Unreachable(service="database", place=place, problem=first_line, remedy=remedy)
 
 
 def _engine(url: str) -> Engine:
@@ -129,7 +138,7 @@ def _engine(url: str) -> Engine:
             max_overflow=20,
             connect_args={"connect_timeout": _CONNECT_SECONDS},
         )
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError):
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         raise SettingError(
             variable="JLGC_MAILER_DATABASE_URL",
             problem="is not a database address that is understood",

@@ -11,6 +11,7 @@ from jlgc_mailer.errors import InvalidInput
 # docomo and au once let readers choose local parts such as `a..b` or `a.`, against RFC 5321 4.1.2;
 # these are in use, and their own servers accept them.
 _LENIENT_DOMAINS = frozenset({"docomo.ne.jp", "ezweb.ne.jp", "au.com"})
+_SHOWN = 254  # the longest address; of a longer text the beginning is shown
 _DOTTED_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}\Z")
 
 
@@ -38,9 +39,9 @@ def parse_address(text: str) -> Address:
     if lenient:
         return lenient
     try:
-        parsed = validate_email(text, check_deliverability=False, allow_smtputf8=True, globally_deliverable=False)
+        parsed = validate_email(text, check_deliverability=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
-        raise InvalidInput(what="Address", value=text, problem=str(error)) from None
+        raise InvalidInput(what="Address", value=text[:_SHOWN], problem=str(error)) from None
     if "." not in parsed.ascii_domain:
         raise InvalidInput(what="Address", value=text, problem="its domain has no dot.")
     return _address(parsed.local_part, parsed.ascii_domain)

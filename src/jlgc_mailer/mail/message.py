@@ -13,6 +13,7 @@ from jlgc_mailer.errors import UnsafeValue
 _LINE = 76
 _WORD_BYTES = 45  # base64 of 45 octets is 60 characters; with =?utf-8?B? and ?= an encoded-word has 72 (M4: 75)
 _LONGEST_WORD = 900  # a longer one could not be folded into lines of 998 octets (M1)
+_LONGEST_QUOTED = 450  # each character of a quoted string may need a backslash
 _UNSAFE = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL"}
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
 _QP = [bytes([b]) if (33 <= b <= 126 and b != 0x3D) or b in b" \t" else b"=%02X" % b for b in range(256)]
@@ -31,24 +32,20 @@ def safe(what: str, value: str) -> str:
 def text_header(name: str, value: str) -> bytes:
     """An unstructured field such as Subject: folded at spaces, or as encoded-words when not plain ASCII."""
     safe(name, value)
-    words = value.split(" ")
-    if value.isascii() and value.isprintable() and "=?" not in value and max(map(len, words)) < _LONGEST_WORD:
-        return _folded(name, words)
-    return _folded(name, _encoded_words(value, name))
+    return _folded(name, value.split(" ") if _is_plain(value) else _encoded_words(value, name))
 
 
 def address_header(name: str, display: str, spec: str) -> bytes:
     """An address field such as From or To. The address itself is never encoded (RFC 2047 5)."""
-    safe(name, display)
-    if not safe(name, spec).isascii():
-        raise UnsafeValue(what=name, character="a character outside ASCII", value=spec)
-    return _folded(name, [*_phrase(display, name), f"<{spec}>" if display else spec])
+    phrase = _phrase(safe(name, display), name)
+    return _folded(name, [*phrase, f"<{_ascii(name, spec)}>" if display else _ascii(name, spec)])
 
 
 def plain_header(name: str, value: str) -> bytes:
     """A structured field whose value must stand literally, such as List-Unsubscribe (M5): one line, never folded."""
-    line = f"{name}: {safe(name, value)}"
-    return (line if len(name) + 2 + len(value.split(maxsplit=1)[0]) <= 78 else f"{name}:\r\n {value}").encode("ascii") + b"\r\n"
+    first_word = _ascii(name, value).partition(" ")[0]
+    fold = "\r\n" if len(f"{name}: {first_word}") > 78 else ""
+    return f"{name}:{fold} {value}\r\n".encode("ascii")
 
 
 def date_header(at: datetime) -> bytes:
@@ -56,12 +53,25 @@ def date_header(at: datetime) -> bytes:
     return plain_header("Date", format_datetime(at))
 
 
+def _ascii(what: str, value: str) -> str:
+    """`value` itself; raises UnsafeValue for what cannot stand literally in a header."""
+    if not safe(what, value).isascii():
+        raise UnsafeValue(what=what, character="a character outside ASCII", value=value)
+    return value
+
+
+def _is_plain(value: str) -> bool:
+    """Whether folding at spaces keeps `value` as it is: ASCII, single spaces between words, none too long."""
+    fits = all(0 < len(word) < _LONGEST_WORD for word in value.split(" "))
+    return not value or (fits and value.isascii() and value.isprintable() and "=?" not in value)
+
+
 def _phrase(display: str, name: str) -> list[str]:
     if not display:
         return []
-    if _ATOM.match(display) and "=?" not in display:
-        return display.split(" ") if display == " ".join(display.split()) else [f'"{display}"']
-    if display.isascii() and display.isprintable() and "=?" not in display:
+    if _is_plain(display) and _ATOM.match(display):
+        return display.split(" ")
+    if display.isascii() and display.isprintable() and "=?" not in display and len(display) < _LONGEST_QUOTED:
         return ['"' + display.replace("\\", "\\\\").replace('"', '\\"') + '"']
     return _encoded_words(display, name)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jlgc_mailer.states import ReplyClass
 
-_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 
 # Subject and detail of an enhanced status, whatever its class digit (IANA SMTP Enhanced Status Codes).
 _BY_STATUS = {
@@ -54,8 +54,8 @@ def read_reply(code: int, text: str) -> Reply:
     found = _ENHANCED.match(line)
     if not found:
         return Reply(code, line)
-    lines = line.replace(found.group() + " ", "").strip()
-    return Reply(code, lines.removeprefix(found.group()).strip(), found.group())
+    again = re.compile(rf"(?<!\S){re.escape(found.group())}(?!\S) ?")  # it begins each line of a long reply
+    return Reply(code, again.sub("", line).strip(), found.group())
 
 
 def classify(reply: Reply) -> ReplyClass:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
 from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, UncertainPolicy
 
-_NUDGE_AGAIN_AFTER = timedelta(seconds=30)
+_NUDGE_AGAIN_AFTER = timedelta(seconds=15)
 _NUDGES_AT_ONCE = 500
 
 
@@ -37,7 +37,7 @@ def claim_next(session: Session, now: datetime, lease: timedelta) -> Claim | Non
     row = session.execute(
         update(Batch)
         .where(Batch.id == waiting.scalar_subquery())
-        .values(status=BatchStatus.CLAIMED, claim=mark, lease_until=now + lease, hold=None)
+        .values(status=BatchStatus.CLAIMED, claim=mark, lease_until=now + lease, nudged_at=None, hold=None)
         .returning(Batch.id, Batch.send_id, Batch.first_id, Batch.last_id)
     ).first()
     if row is None:
@@ -72,7 +72,7 @@ def release(session: Session, claim: Claim, due_at: datetime | None, hold: str |
 def take_nudges(session: Session, now: datetime) -> int:
     """How many messages to put on the queue now: one for each claimable batch that had none lately.
 
-    A lost message costs half a minute; a surplus one finds nothing to claim.
+    A lost message costs a quarter of a minute; a surplus one finds nothing to claim.
     """
     unannounced = or_(Batch.nudged_at.is_(None), Batch.nudged_at <= now - _NUDGE_AGAIN_AFTER)
     waiting = _claimable(now).where(unannounced).order_by(Batch.due_at, Batch.id).limit(_NUDGES_AT_ONCE)
@@ -80,6 +80,11 @@ def take_nudges(session: Session, now: datetime) -> int:
         update(Batch).where(Batch.id.in_(waiting.scalar_subquery())).values(nudged_at=now).returning(Batch.id)
     )
     return len(nudged.all())
+
+
+def forget_nudges(session: Session) -> None:
+    """For a broker that has just begun with an empty queue: nothing is announced."""
+    session.execute(update(Batch).where(Batch.status != BatchStatus.DONE).values(nudged_at=None))
 
 
 def _claimable(now: datetime) -> Select[int]:

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from jlgc_mailer.audience.subscriptions import Evidence
 from jlgc_mailer.states import Language
 from jlgc_mailer.web.access import may_see_sends
-from jlgc_mailer.web.languages import Wording, page_language
+from jlgc_mailer.web.languages import page_language
 from jlgc_mailer.web.leaving import Link, Standing, leave, read_link
 from jlgc_mailer.web.pages import page, the_mailer, wording_in
 
@@ -50,11 +50,13 @@ def unsubscribe_page(token: str) -> Response:
 def unsubscribe_now(token: str) -> Response:
     """Unsubscribe, whether a reader or a mail program asks; the token alone decides who (RFC 8058)."""
     mailer = the_mailer()
+    field, command = _ONE_CLICK
+    is_one_click = request.form.get(field) == command  # reads the network: before the transaction (promise 5)
     with mailer.database.transaction() as session:
         link = read_link(session, mailer.keyring, token)
         if link is None:
             abort(404)
-        leave(session, link, _evidence(page_language(link.language)), mailer.clock())
+        leave(session, link, _evidence(page_language(link.language), is_one_click), mailer.clock())
         return _answer(link, Standing.TEST if link.standing is Standing.TEST else Standing.LEFT)
 
 
@@ -76,10 +78,9 @@ def _answer(link: Link, standing: Standing) -> Response:
     return response
 
 
-def _evidence(language: Language) -> Evidence:
+def _evidence(language: Language, is_one_click: bool) -> Evidence:
     """The words the person saw; of a mail program's button nobody knows them, so the command it sent."""
-    field, command = _ONE_CLICK
-    if request.form.get(field) == command:
-        return Evidence("one-click", f"{field}={command}")
-    words: Wording = wording_in(language)
+    if is_one_click:
+        return Evidence("one-click", "=".join(_ONE_CLICK))
+    words = wording_in(language)
     return Evidence("unsubscribe page", f"{words(_QUESTION)} [{words(_BUTTON)}]")

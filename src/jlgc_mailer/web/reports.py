@@ -39,6 +39,7 @@ OUTCOME_NOTES = {
     DeliveryStatus.PENDING: "Not tried yet.",
 }
 _OVER = (SendStatus.FINISHED, SendStatus.CANCELLED)
+_REASONED = (DeliveryStatus.REFUSED, DeliveryStatus.SKIPPED)
 _LOOK_BACK = timedelta(minutes=1)
 _ADDRESS = re.compile(r"[^\s<>\"']+@[^\s<>\"']+")  # a server may name a recipient in what it says
 
@@ -59,8 +60,8 @@ class Report:
 
     @property
     def percent(self) -> int:
-        """The settled part; 100 only when all are."""
-        return self.account.settled * 100 // self.account.total if self.account.total else 0
+        """The settled part, rounded down: 100 only when all are."""
+        return self.account.settled * 100 // self.account.total if self.account.total else 100
 
     @property
     def holds(self) -> list[str]:
@@ -76,7 +77,9 @@ class Report:
         return [(status, count) for status, count in counted if count or not (self.is_over and status in rare)]
 
     def reasons(self, status: DeliveryStatus) -> list[tuple[str, int]]:
-        """The numbers of one outcome by reason."""
+        """The numbers of a final outcome by reason."""
+        if status not in _REASONED:
+            return []
         return [(line.reason, line.count) for line in self.account.lines if line.status is status and line.reason]
 
 
@@ -116,6 +119,8 @@ def _while_sending(told: Report, t: Wording) -> Markup:
 def as_numbers(told: Report, t: Wording) -> dict[str, object]:
     """The same for the page's script: numbers, and sentences ready to show."""
     counts = {status.value: t.number(told.account.count(status)) for status in OUTCOME_NAMES}
+    for status in OUTCOME_NAMES:
+        counts |= {f"{status}: {reason}": t.number(count) for reason, count in told.reasons(status)}
     return {
         "status": told.account.status.value,
         "is_over": told.is_over,

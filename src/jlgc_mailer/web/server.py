@@ -1,4 +1,4 @@
-"""Serving the pages with waitress: as the work of a process, or in a thread beside other work."""
+"""Serving the pages with waitress, in a thread beside whatever else the process does."""
 
 import logging
 import re
@@ -36,18 +36,12 @@ class Place:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-def serve(mailer: Mailer, host: str, port: int) -> None:
-    """Serve until the process is interrupted; raises SettingError if the port is not to be had."""
-    server, _ = _open(mailer, host, port, {})
-    try:
-        server.run()
-    finally:
-        server.close()
-
-
 @contextmanager
 def serving(mailer: Mailer, host: str, port: int) -> Iterator[Place]:
-    """Serve from a thread for as long as the block lasts; port 0 takes any free one, which the Place tells."""
+    """Serve from a thread for as long as the block lasts; port 0 takes any free one, which the Place tells.
+
+    Raises SettingError if the port is not to be had.
+    """
     sockets: dict[int, Any] = {}
     server, place = _open(mailer, host, port, sockets)
     stop = threading.Event()

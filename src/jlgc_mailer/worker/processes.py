@@ -1,20 +1,20 @@
 """Running worker and beat: as processes of their own, or both inside another one (embedded)."""
 
 import contextlib
-import logging
 import threading
 from collections.abc import Iterator
 
 import celery.worker.state
-from celery import Celery
 from celery.apps.beat import Beat
 from celery.beat import EmbeddedService
+from celery.worker import WorkController
 
-from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.bootstrap import TICK_TASK, Mailer
+from jlgc_mailer.sending.claim import forget_nudges
 from jlgc_mailer.worker.tasks import with_tasks
 
-_QUIET_START = {"without_gossip": True, "without_mingle": True}
 _READY_SECONDS = 20
+_STOP_SECONDS = 60
 
 
 def run_worker(mailer: Mailer, concurrency: int) -> int:
@@ -38,10 +38,22 @@ def run_beat(mailer: Mailer) -> None:
 @contextlib.contextmanager
 def embedded(mailer: Mailer) -> Iterator[None]:
     """A worker on threads and a beat inside this process, for as long as the block lasts."""
+    with mailer.database.transaction() as session:
+        forget_nudges(session)
     app = with_tasks(mailer)
-    worker = app.Worker(pool="threads", concurrency=mailer.settings.worker_concurrency, loglevel=None, **_QUIET_START)
+    app.set_default()  # threads of the pool look their tasks up in the process's default application
     ready = threading.Event()
-    worker.on_consumer_ready = lambda _consumer: ready.set()
+    # The bare controller: it neither prints a banner nor takes over this process's logging and output.
+    worker = WorkController(
+        app=app,
+        pool="threads",
+        concurrency=mailer.settings.worker_concurrency,
+        hostname="embedded",
+        ready_callback=lambda _consumer: ready.set(),
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
     thread = threading.Thread(target=worker.start, name="worker", daemon=True)
     beat = EmbeddedService(app, thread=True)
     thread.start()
@@ -51,11 +63,7 @@ def embedded(mailer: Mailer) -> Iterator[None]:
         yield
     finally:
         beat.stop()
-        _stop(app, thread)
-
-
-def _stop(app: Celery, thread: threading.Thread) -> None:
-    celery.worker.state.should_stop = 0
-    thread.join(_READY_SECONDS)
-    celery.worker.state.should_stop = None
-    logging.getLogger("jlgc_mailer.worker").debug("%s stopped", app.main)
+        celery.worker.state.should_stop = 0
+        mailer.nudge(TICK_TASK)  # the worker looks at should_stop after a message, or else every two seconds
+        thread.join(_STOP_SECONDS)
+        celery.worker.state.should_stop = None

@@ -20,7 +20,7 @@ def with_tasks(mailer: Mailer) -> Celery:
     """The Celery application of this installation with its tasks, as workers and beat need it."""
     app = mailer.queue
     for name, work in ((TICK_TASK, tick), (DELIVER_TASK, deliver), (JUDGE_TASK, judge)):
-        app.task(_told_plainly(work, mailer), name=name)
+        app.task(_told_plainly(work, mailer), name=name, shared=False)
     return app
 
 

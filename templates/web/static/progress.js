@@ -4,6 +4,12 @@
 const section = document.getElementById("progress");
 const PAUSE = 1500;
 
+// A reason that came up since the page was loaded has no row yet.
+function hasNewReason(told) {
+  const places = new Set([...document.querySelectorAll("[data-shows]")].map((place) => place.dataset.shows));
+  return Object.keys(told.shown).some((name) => name.includes(": ") && !places.has(name));
+}
+
 function show(told) {
   for (const place of document.querySelectorAll("[data-shows]")) {
     const text = told.shown[place.dataset.shows];
@@ -27,7 +33,7 @@ async function follow(status) {
     const answer = await fetch(section.dataset.source, { cache: "no-store" });
     if (answer.ok) {
       const told = await answer.json();
-      if (told.status !== status) return location.reload();
+      if (told.status !== status || hasNewReason(told)) return location.reload();
       show(told);
     }
   } catch {

@@ -1,0 +1,129 @@
+"""The way into the database: times in UTC, whole transactions, and one sentence when nothing is there."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import String, cast, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.db.base import Database
+from jlgc_mailer.db.people import MailingList
+from jlgc_mailer.errors import SettingError, Unreachable
+from tests.servers import free_port
+
+NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001 (zones are drawn)
+
+
+def a_list(name: str, created_at: datetime) -> MailingList:
+    return MailingList(name=name, title_en="News", title_ja="ニュース", created_at=created_at)
+
+
+@given(moment=MOMENTS)
+def test_a_time_of_any_zone_comes_back_as_the_same_moment_in_utc(mailer: Mailer, moment: datetime) -> None:
+    with mailer.database.transaction() as session:
+        created = a_list("news", moment)
+        session.add(created)
+        session.flush()
+        session.expire(created)
+        assert created.created_at == moment
+        assert created.created_at.utcoffset() == timedelta(0)
+        session.rollback()
+
+
+def test_a_time_is_stored_in_utc(mailer: Mailer) -> None:
+    tokyo = timezone(timedelta(hours=9))
+    with mailer.database.transaction() as session:
+        session.add(a_list("news", NOON.astimezone(tokyo)))
+        session.flush()
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SET LOCAL TIME ZONE 'UTC'"))
+        stored = session.scalar(select(cast(MailingList.created_at, String)))
+    assert str(stored).startswith("2026-07-01 12:00:00")
+
+
+def test_a_server_in_another_zone_changes_nothing(mailer: Mailer) -> None:
+    with mailer.database.transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SET LOCAL TIME ZONE 'Asia/Tokyo'"))
+        session.add(a_list("news", NOON))
+        session.flush()
+        session.expire_all()
+        found = session.scalars(select(MailingList)).one()
+        assert found.created_at.isoformat() == "2026-07-01T12:00:00+00:00"
+        assert session.scalar(select(MailingList.id).where(MailingList.created_at == NOON)) == found.id
+
+
+def test_a_time_without_a_zone_is_refused(mailer: Mailer) -> None:
+    with pytest.raises(StatementError, match="naive datetime"), mailer.database.transaction() as session:
+        session.add(a_list("news", NOON.replace(tzinfo=None)))
+
+
+def test_a_transaction_that_fails_leaves_nothing(mailer: Mailer) -> None:
+    with pytest.raises(IntegrityError), mailer.database.transaction() as session:
+        session.add(a_list("first", NOON))
+        session.flush()
+        session.add_all([a_list("twice", NOON), a_list("twice", NOON)])
+    with mailer.database.reading() as session:
+        assert session.scalars(select(MailingList)).all() == []
+
+
+def test_readers_do_not_wait_for_a_writer_and_see_what_was_committed(mailer: Mailer) -> None:
+    with mailer.database.transaction() as writing:
+        writing.add(a_list("news", NOON))
+        writing.flush()
+        with mailer.database.reading() as session:
+            assert session.scalars(select(MailingList.name)).all() == []
+    with mailer.database.reading() as session:
+        assert session.scalars(select(MailingList.name)).all() == ["news"]
+
+
+@pytest.mark.parametrize("use", ["transaction", "reading"])
+def test_an_unreachable_server_is_one_sentence_without_the_password(use: str) -> None:
+    port = free_port()
+    database = Database(f"postgresql+psycopg://mailer:geheim@127.0.0.1:{port}/mailer")
+    with pytest.raises(Unreachable) as caught, getattr(database, use)() as session:
+        session.execute(text("SELECT 1"))
+    sentence = str(caught.value)
+    place = f"postgresql+psycopg://mailer:***@127.0.0.1:{port}/mailer"
+    assert sentence.startswith(f"Cannot reach the database at {place}: ")
+    assert sentence.endswith("Start it, or correct JLGC_MAILER_DATABASE_URL.")
+    assert "geheim" not in sentence
+    assert len(sentence.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [("missing/mailer.db", None, "unable to open database file"), ("mailer.db", b"no table" * 999, "file is not a")],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence(
+    name: str, content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    if content:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(Unreachable, match=problem) as caught, Database(f"sqlite:///{tmp_path / name}").reading() as session:
+        session.execute(text("SELECT 1"))
+    assert str(caught.value).endswith("See to the file and its folder, or correct JLGC_MAILER_DATABASE_URL.")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mailer.db",
+        "mysql://mailer@localhost/mailer",
+        "nonsense://mailer",
+        "postgresql+nothing://localhost/mailer",
+        "postgresql+psycopg://mailer:geheim@localhost:port/mailer",
+    ],
+)
+def test_an_address_that_is_none_names_the_setting_and_not_the_password(url: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Database(url)
+    assert str(caught.value).startswith("Setting JLGC_MAILER_DATABASE_URL: is not a database address")
+    assert "postgresql+psycopg://USER:PASSWORD@HOST/NAME" in str(caught.value)
+    assert "geheim" not in str(caught.value)

@@ -1,0 +1,134 @@
+"""The tasks find their work in the database, whatever becomes of the messages that announce it."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import select
+
+from jlgc_mailer.audience.suppression import suppression_of
+from jlgc_mailer.bootstrap import DELIVER_TASK, Mailer, utc_now
+from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.sending import Send
+from jlgc_mailer.sending.progress import account
+from jlgc_mailer.states import SendStatus, SuppressionReason, Verdict
+from jlgc_mailer.worker import tasks
+from jlgc_mailer.worker.processes import embedded
+from tests import factories
+from tests.fakes import Receiver, listening
+
+_PATIENCE = 30
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with listening(Receiver()) as started:
+        yield started
+
+
+@pytest.fixture
+def live(make_mailer: Callable[..., Mailer], receiver: Receiver) -> Mailer:
+    """An installation on real time, with a quick beat."""
+    return make_mailer(
+        clock=utc_now,
+        smtp_port=receiver.port,
+        tick_seconds=0.2,
+        retry_greylist_seconds=0.5,
+        lease_seconds=2,
+        hold_seconds=0.5,
+        worker_concurrency=3,
+    )
+
+
+def scheduled(mailer: Mailer, readers: int, batch_size: int = 10) -> int:
+    with mailer.database.transaction() as session:
+        news = factories.mailing_list(session)
+        for number in range(readers):
+            factories.subscriber(session, news, f"r{number}@example.com")
+        revision = factories.issue(session, mailer)
+        return factories.send(session, mailer, revision, [news], planned=False, batch_size=batch_size).id
+
+
+def wait_until_finished(mailer: Mailer, send_id: int) -> dict[tuple[str, str | None], int]:
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        with mailer.database.reading() as session:
+            numbers = account(session, session.get_one(Send, send_id))
+        if numbers.status is SendStatus.FINISHED:
+            return {(line.status.value, line.reason): line.count for line in numbers.lines}
+        assert time.monotonic() < give_up, numbers
+        time.sleep(0.05)
+
+
+def test_a_due_send_goes_out_by_itself_and_bad_news_is_judged(live: Mailer, receiver: Receiver) -> None:
+    """Promises 1, 4, 6: schedule, tick, plan, deliver, retry, judge, finish."""
+    receiver.rcpt["r3@example.com"] = ["550 5.1.1 No such user"]
+    receiver.rcpt["r4@example.com"] = ["451 4.7.1 Greylisted, try again later", "250 2.1.5 Ok"]
+    receiver.rcpt["r5@example.com"] = ["550 5.7.1 Your server is on a blocklist"]
+    send_id = scheduled(live, 40)
+    with embedded(live):
+        lines = wait_until_finished(live, send_id)
+        _wait_until_judged(live, 2)
+    assert lines == {("accepted", None): 38, ("refused", "unknown user"): 1, ("refused", "refused by policy"): 1}
+    assert max(Counter(receiver.addresses).values()) == 1
+    with live.database.reading() as session:
+        bar = suppression_of(session, "r3@example.com")
+        assert bar is not None
+        assert bar.reason is SuppressionReason.UNKNOWN_USER
+        assert suppression_of(session, "r5@example.com") is None, "F6: our reputation suppresses nobody"
+
+
+def _wait_until_judged(mailer: Mailer, number: int) -> None:
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        with mailer.database.reading() as session:
+            verdicts = list(session.scalars(select(FeedbackEvent.verdict)))
+        if len([each for each in verdicts if each is not None]) == number:
+            assert sorted(verdicts) == [Verdict.NOTE, Verdict.SUPPRESS]
+            return
+        assert time.monotonic() < give_up, verdicts
+        time.sleep(0.05)
+
+
+def test_lost_repeated_and_early_messages_change_only_timing(live: Mailer, receiver: Receiver) -> None:
+    """Promise 4: here every message is lost, and some come that nobody sent."""
+    send_id = scheduled(live, 20, batch_size=5)
+    tasks.deliver(live)
+    tasks.tick(live)
+    live.queue.control.purge()
+    tasks.deliver(live)
+    tasks.tick(live)
+    tasks.tick(live)
+    for _ in range(6):
+        tasks.deliver(live)
+    with live.database.reading() as session:
+        numbers = account(session, session.get_one(Send, send_id))
+    assert [(line.status.value, line.count) for line in numbers.lines] == [("accepted", 20)]
+    assert len(receiver.received) == 20
+
+
+def test_a_nudge_that_was_lost_is_made_up_for_by_the_beat(live: Mailer, receiver: Receiver) -> None:
+    send_id = scheduled(live, 5)
+    with embedded(live):
+        live.queue.control.purge()
+        wait_until_finished(live, send_id)
+    assert len(receiver.received) == 5
+
+
+def test_a_relay_that_comes_back_gets_everything(live: Mailer, receiver: Receiver) -> None:
+    receiver.mail = ["421 4.3.2 Try again later"] * 4
+    send_id = scheduled(live, 12, batch_size=4)
+    with embedded(live):
+        lines = wait_until_finished(live, send_id)
+    assert lines == {("accepted", None): 12}
+
+
+def test_an_unreachable_database_is_one_line_in_the_log_and_no_end_of_the_worker(
+    make_mailer: Callable[..., Mailer], caplog: pytest.LogCaptureFixture
+) -> None:
+    mailer = make_mailer(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    app = tasks.with_tasks(mailer)
+    app.tasks[DELIVER_TASK]()
+    assert "Cannot reach the database" in caplog.text
+    assert "Traceback" not in caplog.text
