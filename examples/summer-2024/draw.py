@@ -40,9 +40,7 @@ class Pen:
         self.image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), background)
         self._draw = ImageDraw.Draw(self.image)
 
-    def box(
-        self, x: float, y: float, w: float, h: float, colour: str, radius: float = 0
-    ) -> None:
+    def box(self, x: float, y: float, w: float, h: float, colour: str, radius: float = 0) -> None:
         """Fill a rectangle, with round corners if a radius is given."""
         left, top, right, bottom = (round(v * SCALE) for v in (x, y, x + w, y + h))
         edges = (left, top, max(left, right - 1), max(top, bottom - 1))
@@ -76,9 +74,7 @@ class Pen:
     def save(self, name: str) -> None:
         """Average down, reduce to a palette and write the file."""
         small = self.image.reduce(SCALE)
-        flat = small.quantize(
-            COLOURS, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE
-        )
+        flat = small.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
         flat.save(IMAGES / name, optimize=True)
 
 
@@ -101,9 +97,7 @@ def cloud(pen: Pen, x: float, y: float, size: float) -> None:
     pen.box(x - size * 1.1, y - size * 0.1, size * 2.3, size * 0.2, CREAM, size * 0.1)
 
 
-def tree(
-    pen: Pen, x: float, base: float, size: float, tones: tuple[str, str] = LEAVES
-) -> None:
+def tree(pen: Pen, x: float, base: float, size: float, tones: tuple[str, str] = LEAVES) -> None:
     """Draw a round tree, lit from the left."""
     pen.box(x - size * 0.05, base - size, size * 0.1, size, INDIGO)
     pen.oval(x, base - size * 1.1, size * 0.5, size * 0.64, tones[0])
@@ -123,9 +117,7 @@ def sash(pen: Pen, x: float, y: float, w: float, h: float, *, hood: bool) -> Non
     pen.box(x - 10, y + h + 6, w + 20, 5, CREAM)
     if hood:
         pen.shape([(x - 13, y - 8), (x + w / 2, y - 24), (x + w + 13, y - 8)], CREAM)
-        pen.shape(
-            [(x - 1, y - 11), (x + w / 2, y - 19), (x + w + 1, y - 11)], STONE_SHADE
-        )
+        pen.shape([(x - 1, y - 11), (x + w / 2, y - 19), (x + w + 1, y - 11)], STONE_SHADE)
 
 
 def wing(pen: Pen, left: float) -> None:
@@ -221,9 +213,7 @@ def bubble(pen: Pen, x: float, y: float, colour: str, lean: float) -> None:
     pen.disc(x, y, 62, colour)
     tip = (x + lean * 8, y + 90)
     root = bend((x + lean * 28, y + 50), (x + lean * 14, y + 68), tip)
-    pen.shape(
-        [*root, *bend(tip, (x - lean * 6, y + 80), (x - lean * 20, y + 54))], colour
-    )
+    pen.shape([*root, *bend(tip, (x - lean * 6, y + 80), (x - lean * 20, y + 54))], colour)
 
 
 def house(pen: Pen, x: float, y: float) -> None:
@@ -247,9 +237,7 @@ def book(pen: Pen, x: float, y: float) -> None:
         foot = bend((x + side * 38, y + 20), (x + side * 18, y + 10), (x, y + 24))
         pen.shape([*top, *foot], colour)
         for row in (-6, 5):
-            pen.line(
-                [(x + side * 9, y + row), (x + side * 29, y + row - 4)], INDIGO_SOFT, 3
-            )
+            pen.line([(x + side * 9, y + row), (x + side * 29, y + row - 4)], INDIGO_SOFT, 3)
 
 
 def sprout(pen: Pen, x: float, y: float) -> None:
@@ -388,9 +376,7 @@ def gable(pen: Pen, x: float, y: float, size: float) -> None:
     pen.disc(x, y - size * 0.2, size * 0.09, TIMBER)
 
 
-def storey(
-    pen: Pen, x: float, top: float, half: float, windows: tuple[int, ...]
-) -> None:
+def storey(pen: Pen, x: float, top: float, half: float, windows: tuple[int, ...]) -> None:
     """Draw a white storey, shaded under the eaves; its windows lie on both sides."""
     pen.box(x - half, top, half * 2, 52, CREAM)
     pen.box(x - half, top, half * 2, 9, STONE_SHADE)
@@ -430,9 +416,7 @@ def castle(pen: Pen, x: float) -> None:
         pen.shape([*back, *bend(tip, (x + side * 40, 60), (x + side * 28, 64))], TIMBER)
 
 
-def ellipse(
-    x: float, y: float, rx: float, ry: float, span: Point = (0, 2)
-) -> list[Point]:
+def ellipse(x: float, y: float, rx: float, ry: float, span: Point = (0, 2)) -> list[Point]:
     """Return points along an ellipse; the span is counted in half turns."""
     turn = [pi * (span[0] + (span[1] - span[0]) * i / 60) for i in range(61)]
     return [(x + rx * cos(a), y + ry * sin(a)) for a in turn]
@@ -551,9 +535,7 @@ def window(pen: Pen) -> None:
     pen.box(58, 68, 126, 238, SKY)
     cloud(pen, 124, 146, 26)
     pen.shape([(58, 306), *bend((58, 262), (110, 214), (184, 282)), (184, 306)], SAGE)
-    pen.shape(
-        [*bend((58, 300), (130, 262), (184, 256)), (184, 306), (58, 306)], SAGE_DEEP
-    )
+    pen.shape([*bend((58, 300), (130, 262), (184, 256)), (184, 306), (58, 306)], SAGE_DEEP)
     pen.box(118, 68, 6, 238, CREAM)
     pen.box(58, 180, 126, 6, CREAM)
     pen.box(36, 306, 170, 12, TIMBER, 3)
@@ -607,9 +589,7 @@ def books(pen: Pen, x: float, y: float) -> None:
         pen.box(x + indent, y, width, height, tone, 5)
         for band in (20, 30, width - 34):
             pen.box(x + indent + band, y, 4, height, CREAM)
-    pen.line(
-        bend((x + 104, y - 40), (x + 104, y - 52), (x + 112, y - 58)), TIMBER_DEEP, 4
-    )
+    pen.line(bend((x + 104, y - 40), (x + 104, y - 52), (x + 112, y - 58)), TIMBER_DEEP, 4)
     pen.disc(x + 94, y - 24, 22, VERMILION)
     pen.disc(x + 114, y - 24, 22, VERMILION)
     pen.box(x + 84, y - 20, 40, 20, VERMILION, 14)

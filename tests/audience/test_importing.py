@@ -138,9 +138,10 @@ def test_one_address_in_several_rows_is_one_person(mailer: Mailer, news: int, fi
 
 
 def test_japanese_column_names_are_understood() -> None:
-    assert rows("氏名,メールアドレス,言語\n愛子,aiko@example.org,ja\n")[0] == rows(
-        "email,name,language\naiko@example.org,愛子,ja"
-    )[0]
+    assert (
+        rows("氏名,メールアドレス,言語\n愛子,aiko@example.org,ja\n")[0]
+        == rows("email,name,language\naiko@example.org,愛子,ja")[0]
+    )
 
 
 def test_a_row_with_octets_of_another_encoding_is_bad_and_the_others_are_not_garbled(
@@ -148,7 +149,9 @@ def test_a_row_with_octets_of_another_encoding_is_bad_and_the_others_are_not_gar
 ) -> None:
     """M3: one Latin-1 name among 3,000 UTF-8 rows, beyond what is read at once."""
     many = "".join(f"reader{number}@example.org,読者,ja\n" for number in range(3000))
-    data = f"email,name,language\n{many}".encode() + b"ren\xe9@example.org,Ren\xe9,en\naiko@example.org,\xe6\x84\x9b,ja\n"
+    data = (
+        f"email,name,language\n{many}".encode() + b"ren\xe9@example.org,Ren\xe9,en\naiko@example.org,\xe6\x84\x9b,ja\n"
+    )
     file.write_bytes(data)
     result, bad = run(mailer, news, file)
     assert result == ImportResult(added=3001, bad=1)
@@ -228,7 +231,9 @@ def test_rows_are_read_as_they_come_and_not_kept() -> None:
 
 def test_good_rows_before_a_failure_stay(mailer: Mailer, news: int, file: Path) -> None:
     """Chunks of 1,000 rows are committed one by one, so that a break costs at most the present one."""
-    file.write_text("email\n" + "".join(f"r{number}@example.org\n" for number in range(2500)) + "bad\n", encoding="utf-8")
+    file.write_text(
+        "email\n" + "".join(f"r{number}@example.org\n" for number in range(2500)) + "bad\n", encoding="utf-8"
+    )
 
     def stop(_row: BadRow) -> None:
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from tests.servers import free_port
 
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001 (zones are drawn)
+MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=ZONES)
 
 
 def a_list(name: str, created_at: datetime) -> MailingList:
@@ -106,7 +106,10 @@ def test_a_file_that_cannot_be_used_is_one_sentence(
 ) -> None:
     if content:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(Unreachable, match=problem) as caught, Database(f"sqlite:///{tmp_path / name}").reading() as session:
+    with (
+        pytest.raises(Unreachable, match=problem) as caught,
+        Database(f"sqlite:///{tmp_path / name}").reading() as session,
+    ):
         session.execute(text("SELECT 1"))
     assert str(caught.value).endswith("See to the file and its folder, or correct JLGC_MAILER_DATABASE_URL.")
 

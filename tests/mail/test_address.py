@@ -5,9 +5,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jlgc_mailer.errors import InvalidInput
-from jlgc_mailer.mail.address import parse_address
+from jlgc_mailer.mail.address import key_of, parse_address
 
-PIECES = st.text(alphabet="aZ0.@-+_ß日ﬁÅ＠．İ\u0345<>\"\\ \n\r\0\u200b", max_size=40)
+PIECES = st.text(alphabet='aZ0.@-+_ß日ﬁÅ＠．İ\u0345<>"\\ \n\r\0\u200b', max_size=40)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,16 @@ def test_a_tag_and_a_dot_make_another_mailbox() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "aiko", "aiko@", "@example.org", "aiko@localhost", "a@b@c.example", "Aiko <aiko@example.org>", "a@[127.0.0.1]"],
+    [
+        "",
+        "aiko",
+        "aiko@",
+        "@example.org",
+        "aiko@localhost",
+        "a@b@c.example",
+        "Aiko <aiko@example.org>",
+        "a@[127.0.0.1]",
+    ],
 )
 def test_what_is_no_bare_address_is_refused_in_one_sentence_that_shows_it(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -109,4 +118,4 @@ def test_reading_an_address_again_changes_nothing(text: str) -> None:
     except InvalidInput:
         return
     assert parse_address(address.spec) == address
-    assert parse_address(address.key).key == address.key
+    assert parse_address(address.key).key == address.key == key_of(address.spec)

@@ -152,7 +152,7 @@ class TestFooter:
         compiled = compile_edition(edition, site, templates)
         values = {"address": "aiko@example.jp", "list_title": "News", "unsubscribe_url": "https://news.example.org/u/1"}
         page = BeautifulSoup(merged(compiled.html, compiled, **values), "html.parser")
-        say = wording(templates, edition.language)
+        say = wording(templates / "email", edition.language)
         because = say("You receive this because {address} is subscribed to {list_title}.").format(**values)
         for text in (page.get_text(), merged(compiled.text, compiled, **values)):
             assert site.organisation[edition.language] in text
@@ -262,13 +262,13 @@ class TestSameness:
         copied = broken_templates("email/author.css", "", "")
         recipes.add(recipe_digest(site, copied))
         assert len(recipes) == 2
-        for file in (*copied.rglob("*.mjml"), copied / "email" / "author.css", copied / "locale" / "ja.po"):
+        for file in (*copied.rglob("*.mjml"), copied / "email" / "author.css", copied / "email" / "ja.po"):
             file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
             recipes.add(recipe_digest(site, copied))
         assert len(recipes) == 2 + len(list(copied.rglob("*.mjml"))) + 2
 
 
 def test_the_catalogue_is_read_again_when_it_has_changed(broken_templates: Broken) -> None:
-    templates = broken_templates("locale/ja.po", "配信を停止する", "停止")
-    assert wording(templates, Language.JAPANESE)("Unsubscribe") == "停止"
-    assert wording(templates, Language.ENGLISH)("Unsubscribe") == "Unsubscribe"
+    templates = broken_templates("email/ja.po", "配信を停止する", "停止")
+    assert wording(templates / "email", Language.JAPANESE)("Unsubscribe") == "停止"
+    assert wording(templates / "email", Language.ENGLISH)("Unsubscribe") == "Unsubscribe"

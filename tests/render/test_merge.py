@@ -16,14 +16,31 @@ from jlgc_mailer.render.merge import build_skeleton
 from jlgc_mailer.render.source import Compiled
 from jlgc_mailer.states import Language
 
-_AWKWARD = ["", ".", "..", "=", "=3D", "<b>", "&amp;", '"Bob" O\'Brien', "𠮷野家🍣👩‍👩‍👧", "a" * 200, "あ" * 200, " x ", "From "]
+_AWKWARD = [
+    "",
+    ".",
+    "..",
+    "=",
+    "=3D",
+    "<b>",
+    "&amp;",
+    '"Bob" O\'Brien',
+    "𠮷野家🍣👩‍👩‍👧",
+    "a" * 200,
+    "あ" * 200,
+    " x ",
+    "From ",
+]
 _VALUES = st.one_of(
     st.sampled_from(_AWKWARD),
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n\0"), max_size=200),
 )
 _LITERALS = st.lists(
     st.one_of(
-        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\0\x85\u2028\u2029\x0b\x0c\x1c\x1d\x1e"), max_size=60),
+        st.text(
+            st.characters(exclude_categories=("Cs",), exclude_characters="\r\0\x85\u2028\u2029\x0b\x0c\x1c\x1d\x1e"),
+            max_size=60,
+        ),
         st.sampled_from(["\n", ".\n", "\n.", "日本語" * 30, "x" * 100, " \n", "=", "a", "ab"]),
     ).filter(lambda text: "zqslot" not in text),
     min_size=1,
@@ -55,8 +72,6 @@ def reference(literals: list[str], value: str) -> list[str]:
     plain, html = value or "reader", escape(value or "reader")
     joined = [shown.join(literals) for shown in (plain, html)]
     return [(text if text.endswith("\n") else text + "\n").replace("\n", "\r\n") for text in joined]
-
-
 
 
 @given(_LITERALS, _VALUES)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from jlgc_mailer.bootstrap import utc_now
 from jlgc_mailer.sending import schedule
+from jlgc_mailer.states import SendStatus
 from tests.fakes import Receiver
 from tests.sending.conftest import Story
 
@@ -23,15 +24,14 @@ def start_workers(story: Story, number: int) -> list[threading.Thread]:
     return threads
 
 
-def test_four_workers_share_a_send_and_everybody_gets_it_once(
-    tell: Callable[..., Story], receiver: Receiver
-) -> None:
+def test_four_workers_share_a_send_and_everybody_gets_it_once(tell: Callable[..., Story], receiver: Receiver) -> None:
     """Promise 1, promise 4."""
     story = tell(120, batch_size=7, clock=utc_now)
     for thread in start_workers(story, 4):
         thread.join()
     assert Counter(receiver.addresses) == Counter(f"r{n}@example.com" for n in range(120))
     assert story.lines == {("accepted", None): 120}
+    assert story.account.status is SendStatus.FINISHED
 
 
 def test_pause_is_felt_within_a_second_by_every_worker(tell: Callable[..., Story], receiver: Receiver) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from jlgc_mailer.content.issues import artefacts_of
 from jlgc_mailer.db.sending import Batch, Delivery, Send
-from jlgc_mailer.errors import AmbiguousLocalTime, IllegalMove, InvalidInput, MailerError, NoSuchLocalTime, NotAllowedNow
+from jlgc_mailer.errors import (
+    AmbiguousLocalTime,
+    IllegalMove,
+    InvalidInput,
+    MailerError,
+    NoSuchLocalTime,
+    NotAllowedNow,
+)
 from jlgc_mailer.sending import schedule
 from jlgc_mailer.sending.schedule import local_moment, zone_named
 from jlgc_mailer.states import BatchStatus, SendStatus

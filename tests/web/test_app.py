@@ -139,7 +139,7 @@ def test_a_wrong_method_is_told_with_the_right_ones(client: FlaskClient, languag
 def test_every_text_of_the_pages_is_in_the_catalogue() -> None:
     """L8: each page exists in Japanese, with the same places for values."""
     folder = templates_folder()
-    with (folder / "locale" / "ja.po").open("rb") as file:
+    with (folder / "web" / "ja.po").open("rb") as file:
         japanese = {message.id: message.string for message in read_po(file) if message.id}
     said = {str(message) for _, _, message, _, _ in _extracted(folder / "web", "jinja2")}
     said |= {str(message) for _, _, message, _, _ in _extracted(Path(web.__path__[0]), "python")}
@@ -151,7 +151,7 @@ def test_every_text_of_the_pages_is_in_the_catalogue() -> None:
 
 
 def test_the_catalogue_has_each_text_once() -> None:
-    lines = (templates_folder() / "locale" / "ja.po").read_text(encoding="utf-8").splitlines()
+    lines = (templates_folder() / "web" / "ja.po").read_text(encoding="utf-8").splitlines()
     twice = [line for line, number in Counter(line for line in lines if line.startswith("msgid")).items() if number > 1]
     assert not twice
 

@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from jlgc_mailer.audience.suppression import suppression_of
 from jlgc_mailer.bootstrap import DELIVER_TASK, Mailer, utc_now
 from jlgc_mailer.db.feedback import FeedbackEvent
-from jlgc_mailer.db.sending import Send
+from jlgc_mailer.db.sending import Batch, Send
+from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import account
-from jlgc_mailer.states import SendStatus, SuppressionReason, Verdict
+from jlgc_mailer.states import BatchStatus, SendStatus, SuppressionReason, Verdict
 from jlgc_mailer.worker import tasks
 from jlgc_mailer.worker.processes import embedded
 from tests import factories
@@ -114,6 +115,17 @@ def test_a_nudge_that_was_lost_is_made_up_for_by_the_beat(live: Mailer, receiver
         live.queue.control.purge()
         wait_until_finished(live, send_id)
     assert len(receiver.received) == 5
+
+
+def test_a_worker_that_died_between_its_last_batch_and_the_finish_is_made_up_for(live: Mailer) -> None:
+    """Promise 4: two workers that end the last batches at once, or one that dies there, leave it to the beat."""
+    send_id = scheduled(live, 3)
+    with live.database.transaction() as session:
+        plan(session, send_id, live.clock())
+        session.execute(update(Batch).values(status=BatchStatus.DONE))
+    tasks.tick(live)
+    with live.database.reading() as session:
+        assert session.get_one(Send, send_id).status is SendStatus.FINISHED
 
 
 def test_a_relay_that_comes_back_gets_everything(live: Mailer, receiver: Receiver) -> None:

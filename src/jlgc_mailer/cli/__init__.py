@@ -43,21 +43,22 @@ _COMMANDS = {
 def group(context: click.Context, home: Path | None) -> None:
     """A self-hosted newsletter system: issues, lists, and sends that account for every recipient."""
     context.obj = Shell(home)
+    context.call_on_close(context.obj.close)
 
 
 def main() -> None:
     """Run the command line: exit status 2 for misuse, 1 for failure, with one clear sentence on stderr."""
     try:
-        group(standalone_mode=False)
+        group(prog_name="jlgc-mailer", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _tell(" ".join(error.format_message().split()), _help_of(error))
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort as error:
         _tell("stopped.")
-        sys.exit(130)
+        sys.exit(130 if isinstance(error.__cause__, KeyboardInterrupt) else 1)
     except MailerError as error:
         _tell(str(error))
         sys.exit(2 if isinstance(error, _MISUSE) else 1)

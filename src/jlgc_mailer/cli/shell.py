@@ -67,6 +67,12 @@ class Shell:
         """The store, checked; raises NotInitialised or Unreachable."""
         return self.mailer.checked_database()
 
+    def close(self) -> None:
+        """Give the connections back, if any were opened."""
+        mailer = vars(self).get("mailer")
+        if mailer is not None and "database" in vars(mailer):
+            mailer.database.close()
+
 
 pass_shell = click.make_pass_decorator(Shell)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -122,9 +122,10 @@ def _front_matter(front: str, place: str) -> dict[str, _Field]:
 
 
 def _broken_yaml(error: yaml.YAMLError | RecursionError, front: str, place: str) -> InvalidFile:
-    mark = getattr(error, "problem_mark", None)
-    before = mark.line if mark else front[: getattr(error, "position", 0)].count("\n")
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken YAML"
+    never_ends = "end of stream" in problem  # then the mark that helps is where it began
+    mark = getattr(error, "context_mark" if never_ends else "problem_mark", None)
+    before = mark.line if mark else front[: getattr(error, "position", 0)].count("\n")
     return InvalidFile(
         place=f"{place}:{before + 2}",
         problem=f"the front matter cannot be read ({problem})",

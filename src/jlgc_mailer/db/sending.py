@@ -28,7 +28,6 @@ class Send(Base):
     zone: Mapped[str] = mapped_column(String(64))
     on_uncertain: Mapped[UncertainPolicy] = mapped_column(enum_column(UncertainPolicy))
     batch_size: Mapped[int]
-    hold: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment]
     planned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -97,7 +96,7 @@ class Attempt(Base):
     id: Mapped[Key]
     delivery_id: Mapped[int] = mapped_column(BigId, ForeignKey("deliveries.id"), index=True)
     number: Mapped[int]
-    at: Mapped[Moment]
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     outcome: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
     stage: Mapped[Stage] = mapped_column(enum_column(Stage))
     code: Mapped[int | None]

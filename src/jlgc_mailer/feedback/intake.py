@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.feedback import FeedbackEvent
-from jlgc_mailer.db.people import Subscriber
 from jlgc_mailer.db.sending import Delivery
+from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.mail.verp import delivery_of
 from jlgc_mailer.states import FeedbackKind, ReplyClass
@@ -20,14 +20,13 @@ def receive_complaint(
     delivery = session.get(Delivery, delivery_id) if delivery_id is not None else None
     if delivery is None:
         return False
-    subscriber = session.get(Subscriber, delivery.subscriber_id) if delivery.subscriber_id else None
     session.add(
         FeedbackEvent(
             received_at=now,
             source=source,
             kind=FeedbackKind.COMPLAINT,
             delivery_id=delivery.id,
-            address_key=subscriber.address_key if subscriber else delivery.address,
+            address_key=key_of(delivery.address),
             reply_class=ReplyClass.OTHER,
             diagnosis=diagnosis,
         )

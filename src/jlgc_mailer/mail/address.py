@@ -47,6 +47,12 @@ def parse_address(text: str) -> Address:
     return _address(parsed.local_part, parsed.ascii_domain)
 
 
+def key_of(spec: str) -> str:
+    """The key of an address that was read before: mailbox providers ignore case in the local part too."""
+    local, _, domain = spec.rpartition("@")
+    return f"{local.casefold()}@{domain}"
+
+
 def _lenient(text: str) -> Address | None:
     local, _, domain = text.rpartition("@")
     if domain.lower() in _LENIENT_DOMAINS and _DOTTED_LOCAL.match(local) and not local.startswith("."):
@@ -56,4 +62,5 @@ def _lenient(text: str) -> Address | None:
 
 def _address(local: str, domain: str) -> Address:
     domain = domain.lower()
-    return Address(spec=f"{local}@{domain}", key=f"{local.casefold()}@{domain}")
+    spec = f"{local}@{domain}"
+    return Address(spec, key_of(spec))

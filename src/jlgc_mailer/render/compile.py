@@ -17,7 +17,6 @@ from jlgc_mailer.render.letter import write_letter
 from jlgc_mailer.render.lint import lint
 from jlgc_mailer.render.source import Compiled, EditionSource, Site
 from jlgc_mailer.render.templating import FOLDER, fill, read
-from jlgc_mailer.render.wording import CATALOGUE
 
 RECIPE_VERSION = 1  # raise it when this package compiles the same input to something else
 WARN_ABOVE = 80_000
@@ -48,8 +47,7 @@ def recipe_digest(site: Site, templates: Path) -> str:
     """SHA-256 over everything besides the edition that goes into a compiled artefact."""
     folder = templates / FOLDER
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    named = [(path.relative_to(templates).as_posix(), path.read_bytes()) for path in [*files, templates / CATALOGUE]]
-    digests = [(name, hashlib.sha256(data).hexdigest()) for name, data in named]
+    digests = [(file.relative_to(folder).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
     particulars = vars(site) | {"organisation": dict(site.organisation)}
     recipe = {"version": RECIPE_VERSION, "site": particulars, "files": digests}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,7 @@ from jlgc_mailer.render.fields import AUTHOR_FIELDS, TEMPLATE_FIELDS, Slots
 from jlgc_mailer.render.markdown import Part, parts
 from jlgc_mailer.render.runs import mark_runs
 from jlgc_mailer.render.source import Block, BlockKind, EditionSource, Picture, Site
+from jlgc_mailer.render.templating import FOLDER
 from jlgc_mailer.render.wording import wording
 from jlgc_mailer.states import Language
 
@@ -82,7 +83,7 @@ def write_letter(source: EditionSource, site: Site, templates: Path, slots: Slot
         contact=site.contact,
         view_url=_issue_url(base, source, source.language),
         switches=[_switch(language, base, source, templates) for language in source.other_languages],
-        t=wording(templates, source.language),
+        t=wording(templates / FOLDER, source.language),
         runs=lambda text: mark_runs(text, source.language),
         slot=lambda field: _template_field(field, slots),
         picture_url=lambda picture: f"{base}/media/{picture.digest}/{picture.name}",
@@ -133,7 +134,7 @@ def _lay_out(block: Block, source: EditionSource, slots: Slots) -> LaidOut:
 
 
 def _switch(language: Language, base: str, source: EditionSource, templates: Path) -> Switch:
-    label = wording(templates, language)(_READ_THIS_ISSUE[language])
+    label = wording(templates / FOLDER, language)(_READ_THIS_ISSUE[language])
     return Switch(language, label, _issue_url(base, source, language))
 
 

@@ -1,4 +1,4 @@
-"""The fixed words of mails in both languages, from a gettext catalogue whose source strings are the English."""
+"""The fixed words of mails and pages in both languages, from gettext catalogues whose source strings are the English."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,17 +8,17 @@ from babel.messages.pofile import read_po
 
 from jlgc_mailer.states import Language
 
-CATALOGUE = Path("locale") / "ja.po"
+_CATALOGUE = "ja.po"
 
 
-def wording(templates: Path, language: Language) -> Callable[[str], str]:
-    """What says a text in `language`: English as it is written, Japanese from the catalogue.
+def wording(folder: Path, language: Language) -> Callable[[str], str]:
+    """What says a text of the templates in `folder` in `language`: English as written, Japanese from their catalogue.
 
     A text without a Japanese entry raises KeyError, so that it cannot be forgotten.
     """
     if language is Language.ENGLISH:
         return str
-    catalogue = templates / CATALOGUE
+    catalogue = folder / _CATALOGUE
     return _read(catalogue, catalogue.stat().st_mtime_ns).__getitem__
 
 

@@ -16,7 +16,7 @@ from jlgc_mailer.sending.claim import Claim, claim_next, release, renew
 from jlgc_mailer.sending.lease import Lease
 from jlgc_mailer.sending.letters import Identity, Recipient, Stationery
 from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
-from jlgc_mailer.sending.plan import finish_if_done
+from jlgc_mailer.sending.plan import finish_done
 from jlgc_mailer.sending.transports import Transport, TransportTrouble
 from jlgc_mailer.states import DeliveryStatus, Stage
 
@@ -86,7 +86,7 @@ def _attempt_all(
         try:
             results.append((recipient, _attempt(recipient, stationery, transport, means)))
         except TransportTrouble as trouble:
-            return results, str(trouble)
+            return results, str(trouble).replace(recipient.address, "…")  # holds are shown: they name no reader
     return results, None
 
 
@@ -121,4 +121,6 @@ def _give_back(means: Means, worked: Worked) -> None:
         if due and worked.hold:
             due = max(due, now + means.hold)
         release(session, worked.claim, due, worked.hold)
-        finish_if_done(session, worked.claim.send_id, now)
+    if due is None:
+        with means.database.transaction() as session:
+            finish_done(session, now)

@@ -15,6 +15,7 @@ from jlgc_mailer.content.issues import artefacts_of, compiled_value
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
 from jlgc_mailer.db.sending import Attempt, Delivery, Send, SendList
+from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Stationery
 from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy, next_attempt
@@ -179,7 +180,7 @@ def record(
     session.execute(insert(Attempt), [_attempt(recipient, outcome, transport) for recipient, outcome in results])
     refused = [(recipient, outcome) for recipient, outcome in results if outcome.status is DeliveryStatus.REFUSED]
     if refused:
-        session.execute(insert(FeedbackEvent), [_refusal(session, *each) for each in refused])
+        session.execute(insert(FeedbackEvent), [_refusal(*each) for each in refused])
 
 
 def _settled(recipient: Recipient, outcome: Outcome, policy: UncertainPolicy, retry: RetryPolicy) -> dict[str, object]:
@@ -214,14 +215,13 @@ def _attempt(recipient: Recipient, outcome: Outcome, transport: str) -> dict[str
     }
 
 
-def _refusal(session: Session, recipient: Recipient, outcome: Outcome) -> dict[str, object]:
-    key = session.scalar(select(Subscriber.address_key).where(Subscriber.id == recipient.subscriber_id))
+def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
     return {
         "received_at": outcome.at,
         "source": f"smtp {outcome.stage}",
         "kind": FeedbackKind.REFUSAL,
         "delivery_id": recipient.delivery_id,
-        "address_key": key or recipient.address,
+        "address_key": key_of(recipient.address),
         "reply_class": outcome.reply_class,
         "diagnosis": str(outcome.reply),
     }

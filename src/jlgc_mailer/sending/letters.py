@@ -100,7 +100,7 @@ def unsubscribe_url(identity: Identity, subscriber_id: int, send_id: int) -> str
 def newsletter_headers(
     identity: Identity, compiled: Compiled, face: ListFace, send_id: int, date: datetime
 ) -> tuple[bytes | Header, ...]:
-    """All fields of a newsletter but Subject and MIME, in the order of the message (STANDARDS M2, M9, M10, M13, M14)."""
+    """All fields of a newsletter but Subject and MIME, in their order (STANDARDS M2, M9, M10, M13, M14)."""
     display, _, spec = compiled.sender.rpartition(" ")
     title = face.titles[compiled.language]
     return (

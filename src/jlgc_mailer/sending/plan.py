@@ -46,20 +46,22 @@ def plan(session: Session, send_id: int, now: datetime) -> int | None:
         )
     )
     batches = _cut_into_batches(session, send, now)
-    finish_if_done(session, send_id, now)
+    finish_done(session, now)
     return batches
 
 
-def finish_if_done(session: Session, send_id: int, now: datetime) -> bool:
-    """A send of which no batch is left is finished; True for the caller that finished it."""
-    open_batch = select(Batch.id).where(Batch.send_id == send_id, Batch.status != BatchStatus.DONE)
-    finished = session.execute(
+def finish_done(session: Session, now: datetime) -> None:
+    """Every send under way of which no batch is left is finished.
+
+    Call it after the commit that ended a batch: two workers that end the last two batches at the same moment do
+    not see each other's before.
+    """
+    open_batch = select(Batch.id).where(Batch.send_id == Send.id, Batch.status != BatchStatus.DONE)
+    session.execute(
         update(Send)
-        .where(Send.id == send_id, Send.status.in_(moves_into(SendStatus.FINISHED)), ~open_batch.exists())
-        .values(status=SendStatus.FINISHED, finished_at=now, hold=None)
-        .returning(Send.id)
+        .where(Send.status.in_(moves_into(SendStatus.FINISHED)), ~open_batch.exists())
+        .values(status=SendStatus.FINISHED, finished_at=now)
     )
-    return finished.first() is not None
 
 
 def _audience(session: Session, send: Send) -> Select[*tuple[object, ...]]:

@@ -35,7 +35,7 @@ def the_mailer() -> Mailer:
 
 def wording_in(language: Language) -> Wording:
     """What the pages say, in `language`."""
-    return Wording.of(templates_folder(), language)
+    return Wording.of(templates_folder() / "web", language)
 
 
 def page(template: str, *, status: int = 200, reader: Language | None = None, **values: object) -> Response:

@@ -66,8 +66,7 @@ class Report:
     @property
     def holds(self) -> list[str]:
         """Why it does not go on at the moment, in the words of whoever holds it."""
-        held = [self.send.hold] if self.send.hold else []
-        told = [] if self.is_over else [*held, *self.account.holds]
+        told = () if self.is_over else self.account.holds
         return [_ADDRESS.sub("...@...", reason) for reason in told]
 
     def outcomes(self) -> list[tuple[DeliveryStatus, int]]:

@@ -27,6 +27,7 @@ def run_worker(mailer: Mailer, concurrency: int) -> int:
         "--without-mingle",
         "--loglevel=INFO",
     ]
+    mailer.database.close()  # the forked processes must not share a connection that this one opened
     return int(with_tasks(mailer).worker_main(arguments) or 0)
 
 

@@ -10,7 +10,7 @@ from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.sending.claim import take_nudges
 from jlgc_mailer.sending.deliver import Worked, deliver_next
-from jlgc_mailer.sending.plan import due_sends, plan
+from jlgc_mailer.sending.plan import due_sends, finish_done, plan
 from jlgc_mailer.states import DeliveryStatus
 
 log = logging.getLogger("jlgc_mailer.worker")
@@ -25,7 +25,7 @@ def with_tasks(mailer: Mailer) -> Celery:
 
 
 def tick(mailer: Mailer) -> None:
-    """Find what no nudge announced: due sends, batches with work, feedback to judge."""
+    """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to judge."""
     database = mailer.database
     with database.reading() as session:
         due = due_sends(session, mailer.clock())
@@ -35,6 +35,7 @@ def tick(mailer: Mailer) -> None:
         if batches is not None:
             log.info("send %d planned: %d batches", send_id, batches)
     with database.transaction() as session:
+        finish_done(session, mailer.clock())
         nudges = take_nudges(session, mailer.clock())
     mailer.nudge(DELIVER_TASK, nudges)
     judge(mailer)

@@ -4,8 +4,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-_ENGLISH_GIVEN = ["Amelia", "Bronwen", "Callum", "Daniel", "Eleanor", "Fiona", "George", "Harriet", "Imran", "Jasmine", "Kwame", "Laura", "Mohammed", "Niamh", "Oliver", "Priya", "Rhys", "Siobhán", "Thomas", "Zoë"]
-_ENGLISH_FAMILY = ["Adeyemi", "Brown", "Clarke", "Davies", "Edwards", "Fraser", "Green", "Hughes", "O'Brien", "Jones", "Khan", "Lewis", "MacDonald", "Núñez", "Owen", "Patel", "Roberts", "Singh", "Taylor", "Walker", "Williams", "Wright", "Young"]
+_ENGLISH_GIVEN = [
+    "Amelia",
+    "Bronwen",
+    "Callum",
+    "Daniel",
+    "Eleanor",
+    "Fiona",
+    "George",
+    "Harriet",
+    "Imran",
+    "Jasmine",
+    "Kwame",
+    "Laura",
+    "Mohammed",
+    "Niamh",
+    "Oliver",
+    "Priya",
+    "Rhys",
+    "Siobhán",
+    "Thomas",
+    "Zoë",
+]
+_ENGLISH_FAMILY = [
+    "Adeyemi",
+    "Brown",
+    "Clarke",
+    "Davies",
+    "Edwards",
+    "Fraser",
+    "Green",
+    "Hughes",
+    "O'Brien",
+    "Jones",
+    "Khan",
+    "Lewis",
+    "MacDonald",
+    "Núñez",
+    "Owen",
+    "Patel",
+    "Roberts",
+    "Singh",
+    "Taylor",
+    "Walker",
+    "Williams",
+    "Wright",
+    "Young",
+]
 _JAPANESE_FAMILY = (
     ("佐藤", "sato"), ("鈴木", "suzuki"), ("高橋", "takahashi"), ("田中", "tanaka"), ("伊藤", "ito"),
     ("渡辺", "watanabe"), ("山本", "yamamoto"), ("中村", "nakamura"), ("小林", "kobayashi"), ("加藤", "kato"),

@@ -164,7 +164,7 @@ def _decoded(reply: tuple[int, bytes]) -> tuple[int, str]:
 
 
 def _dot_stuffed(content: bytes) -> bytes:
-    """The message with its final dot; lines of ours never begin with a dot, but headers' values might (RFC 5321 4.5.2)."""
+    """The message with its final dot (RFC 5321 4.5.2); lines of ours never begin with a dot, but a header's might."""
     stuffed = content.replace(b"\r\n.", b"\r\n..")
     return (b"." + stuffed if stuffed.startswith(b".") else stuffed) + b".\r\n"
 

@@ -1,0 +1,29 @@
+"""`suppressions`"""
+
+import pytest
+
+from tests.cli.conftest import Command
+
+pytestmark = pytest.mark.usefixtures("installed")
+
+
+def test_an_address_is_suppressed_once_and_listed(run: Command) -> None:
+    assert run("suppressions", "list").words() == "Nobody is suppressed."
+    add = ("suppressions", "add", "Aiko@Example.org", "--why")
+    assert run(*add, "asked by telephone").words() == "Suppressed aiko@example.org."
+    assert run(*add, "asked again").words() == "aiko@example.org was suppressed before."
+    (row,) = run("suppressions", "list", "--json").json()
+    assert (row["address"], row["reason"], row["source"]) == ("aiko@example.org", "manual", "asked by telephone")
+    assert row["since"].endswith("+00:00")
+    assert "aiko@example.org manual asked by telephone" in run("suppressions", "list").words()
+
+
+def test_a_reason_of_any_length_is_kept_as_far_as_there_is_room(run: Command) -> None:
+    assert run("suppressions", "add", "aiko@example.org", "--why", "x" * 1000).status == 0
+    (row,) = run("suppressions", "list", "--json").json()
+    assert row["source"] == "x" * 255
+
+
+def test_an_address_that_is_none_is_misuse(run: Command) -> None:
+    assert run("suppressions", "add", "aiko", "--why", "asked").sentence(2).startswith("Address 'aiko' cannot be used")
+    assert run("suppressions", "list", "--json").json() == []
