@@ -162,7 +162,7 @@ def test_a_refused_value_is_not_printed(variable: str, write: WriteSettings) -> 
 def test_settings_do_not_change(write: WriteSettings) -> None:
     settings = read_settings(write())
     with pytest.raises(ValueError, match="frozen"):
-        settings.web_port = 1
+        settings.web_port = 1  # type: ignore[misc]
 
 
 def test_home_is_where_the_environment_says_or_with_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

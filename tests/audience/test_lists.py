@@ -58,12 +58,12 @@ def test_every_name_that_is_accepted_is_a_label_of_the_list_id(mailer: Mailer, n
         session.rollback()
 
 
-@pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\0b", "x" * 201, "\ud800"])
-def test_a_title_that_no_header_can_hold_is_refused(title: str, mailer: Mailer) -> None:
+def test_a_title_that_no_header_can_hold_is_refused(mailer: Mailer) -> None:
     """S11"""
-    for titles in ((title, "ニュース"), ("News", title)):
-        with pytest.raises(InvalidInput, match="List title"), mailer.database.transaction() as session:
-            create_list(session, "news", *titles, mailer.clock())
+    for title in ("", "  ", "two\nlines", "a\0b", "x" * 201, "\ud800"):
+        for titles in ((title, "ニュース"), ("News", title)):
+            with pytest.raises(InvalidInput, match="List title"), mailer.database.transaction() as session:
+                create_list(session, "news", *titles, mailer.clock())
 
 
 def test_the_numbers_of_a_list_count_each_status(mailer: Mailer) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jlgc_mailer.bootstrap import Mailer
+from tests import factories
 from tests.cli.conftest import Command, program
 
 ADD = ("subscribers", "add", "Aiko@example.org", "--list", "news", "--name", "Aiko [/Tanaka]", "--language", "ja")
@@ -13,9 +15,10 @@ PEOPLE = "email,name\naiko@example.org,Aiko\nwrong@,Wrong\n\nken@example.org,Ken
 
 
 @pytest.fixture(autouse=True)
-def news(installed: Path, run: Command) -> Path:
+def news(installed: Path, mailer: Mailer) -> Path:
     """A mailing list in an installation."""
-    assert run("lists", "create", "news", "--title", "JLGC News").status == 0
+    with mailer.database.transaction() as session:
+        factories.mailing_list(session)
     return installed
 
 

@@ -84,16 +84,12 @@ def test_the_folder_it_came_from_makes_no_other_revision(mailer: Mailer) -> None
     assert not store(mailer, replace(given, editions=tuple(moved))).is_new_revision
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("Dear", "Hello"), ("News of the summer", "News"), ("JLGC London", "JLGC"), ("Visit", "A visit"), ("|reader", "")],
-)
-def test_any_change_is_a_new_revision_and_the_old_one_stays(old: str, new: str, mailer: Mailer) -> None:
+def test_any_change_is_a_new_revision_and_the_old_one_stays(mailer: Mailer) -> None:
     first = store(mailer, files())
-    changed = store(mailer, files(ENGLISH.replace(old, new)))
-    assert (changed.revision.number, changed.is_new_revision) == (2, True)
-    assert changed.revision.digest != first.revision.digest
-    assert present(mailer).number == 2
+    for number, word in enumerate(("Dear", "News of the summer", "JLGC London", "Visit", "Summer 2024"), start=2):
+        changed = store(mailer, files(ENGLISH.replace(word, f"Not {word}")))
+        assert (changed.revision.number, changed.is_new_revision) == (number, True)
+        assert present(mailer).number == number
     with mailer.database.reading() as session:
         kept = session.get_one(Revision, first.revision.id)
         assert (kept.digest, kept.content) == (first.revision.digest, first.revision.content)
@@ -119,25 +115,20 @@ def test_an_edition_whose_file_is_gone_is_taken_out_and_can_come_back(mailer: Ma
     assert store(mailer, files()).revision.number == 1
 
 
-@pytest.mark.parametrize(
-    ("en", "place", "problem"),
-    [
-        (f"{ENGLISH}\nDear {{{{ nme }}}},\n", "summer-2024/en.md:18", "merge field {{ nme }} is not declared"),
-        (f"{ENGLISH}\n[link](javascript:alert)\n", "summer-2024/en.md:18", "link address"),
-        (ENGLISH.replace("Dear", "De\x07ar"), "summer-2024/en.md:10", "a control character (U+0007)"),
-        (ENGLISH.replace("# A summer in Whitehall", "#"), "summer-2024/en.md:8", "the subject or heading is empty"),
-        (f"{ENGLISH}\n![](https://example.org/a.png)\n", "summer-2024/en.md:18", "is not a file beside"),
-    ],
-)
-def test_a_bad_edition_is_told_with_its_line_and_leaves_nothing(
-    en: str, place: str, problem: str, mailer: Mailer
-) -> None:
-    with pytest.raises(InvalidFile) as caught:
-        store(mailer, files(en))
-    assert str(caught.value).startswith(f"{place}: ")
-    assert problem in str(caught.value)
-    with mailer.database.reading() as session:
-        assert counts(session) == [0, 0, 0, 0, 0]
+def test_a_bad_edition_is_told_with_its_line_and_leaves_nothing(mailer: Mailer) -> None:
+    for en, line, problem in (
+        (f"{ENGLISH}\nDear {{{{ nme }}}},\n", 18, "merge field {{ nme }} is not declared"),
+        (f"{ENGLISH}\n[link](javascript:alert)\n", 18, "link address"),
+        (ENGLISH.replace("Dear", "De\x07ar"), 10, "a control character (U+0007)"),
+        (ENGLISH.replace("# A summer in Whitehall", "#"), 8, "the subject or heading is empty"),
+        (f"{ENGLISH}\n![](https://example.org/a.png)\n", 18, "is not a file beside"),
+    ):
+        with pytest.raises(InvalidFile) as caught:
+            store(mailer, files(en))
+        assert str(caught.value).startswith(f"summer-2024/en.md:{line}: ")
+        assert problem in str(caught.value)
+        with mailer.database.reading() as session:
+            assert counts(session) == [0, 0, 0, 0, 0]
 
 
 def test_a_bad_edition_leaves_the_issue_as_it_was(mailer: Mailer, write_issue: WriteIssue) -> None:
@@ -152,10 +143,10 @@ def test_a_bad_edition_leaves_the_issue_as_it_was(mailer: Mailer, write_issue: W
         assert counts(session) == [1, 2, 1, 2, 0]
 
 
-@pytest.mark.parametrize("slug", ["", "-x", "summer 2024", "夏", "a/b", "a" * 81])
-def test_a_name_that_cannot_stand_in_a_web_address_is_refused(slug: str, mailer: Mailer) -> None:
-    with pytest.raises(InvalidInput, match="Issue name"):
-        store(mailer, replace(files(), slug=slug))
+def test_a_name_that_cannot_stand_in_a_web_address_is_refused(mailer: Mailer) -> None:
+    for slug in ("", "-x", "summer 2024", "夏", "a/b", "a" * 81):
+        with pytest.raises(InvalidInput, match="Issue name"):
+            store(mailer, replace(files(), slug=slug))
 
 
 def test_pictures_are_stored_with_the_issue_and_shown_by_digest(mailer: Mailer, write_issue: WriteIssue) -> None:

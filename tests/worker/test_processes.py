@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-
 from jlgc_mailer.bootstrap import Mailer, utc_now
 from jlgc_mailer.db.sending import Send
 from jlgc_mailer.sending.progress import Account, account

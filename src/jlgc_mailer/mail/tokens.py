@@ -31,7 +31,7 @@ class Keyring:
     keys: tuple[bytes, ...]
 
     def sign(self, purpose: Purpose, *numbers: int) -> str:
-        """A token for `numbers` (none negative), in lower case: 20 characters for a small one, 47 for two of 63 bits."""
+        """A token for `numbers` (none negative), in lower case: 20 characters for a small one, 47 for two long ones."""
         key = self.keys[0]
         payload = bytes([_key_id(key)]) + b"".join(map(_varint, numbers))
         return _text(payload + _mac(key, purpose, payload))
