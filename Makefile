@@ -59,5 +59,8 @@ lock: $(DEV) ## write the lock files anew
 bench: $(DEV) ## benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m bench $(ARGS)
 
+picture: $(DEV) ## draw docs/newsletter.png anew (needs Debian's chromium and fonts-noto-cjk)
+	$(BIN)/python docs/picture.py
+
 clean: ## remove the virtual environment and the demo's home
 	rm -rf $(VENV) demo-home

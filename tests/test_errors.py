@@ -18,7 +18,7 @@ def fields_of(error: type[MailerError]) -> dict[str, str]:
     return {name: f"<{name}>" for _, name, _, _ in Formatter().parse(error.sentence) if name}
 
 
-@pytest.mark.parametrize("error", sorted(set(family()), key=lambda each: str(each)))
+@pytest.mark.parametrize("error", sorted(set(family()), key=str))
 def test_every_error_reads_as_one_line_with_all_its_fields(error: type[MailerError]) -> None:
     fields = fields_of(error)
     raised = error(**fields)

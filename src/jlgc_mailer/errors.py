@@ -91,4 +91,4 @@ class AmbiguousLocalTime(MailerError):
 class NotAllowedNow(MailerError):
     """The thing exists but what was asked cannot be done in its present state."""
 
-    sentence = "{kind} {name!r} cannot be {action}: {problem}. {remedy}"
+    sentence = "The {kind} {name!r} cannot be {action}: {problem}. {remedy}"

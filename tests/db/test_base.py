@@ -1,5 +1,7 @@
 """The way into the database: times in UTC, whole transactions, and one sentence when nothing is there."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -81,6 +83,24 @@ def test_readers_do_not_wait_for_a_writer_and_see_what_was_committed(mailer: Mai
             assert session.scalars(select(MailingList.name)).all() == []
     with mailer.database.reading() as session:
         assert session.scalars(select(MailingList.name)).all() == ["news"]
+
+
+def test_writers_that_read_first_wait_for_each_other_and_all_get_through(mailer: Mailer) -> None:
+    """SQLite would tell the second one at once that the database is locked."""
+    together = threading.Barrier(2)
+
+    def add(name: str) -> None:
+        together.wait(10)
+        for number in range(5):
+            with mailer.database.transaction() as session:
+                found = session.scalars(select(MailingList.id)).all()
+                session.add(a_list(f"{name}-{number}-{len(found)}", NOON))
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(add, name) for name in ("one", "two")]:
+            done.result(30)
+    with mailer.database.reading() as session:
+        assert len(session.scalars(select(MailingList)).all()) == 10
 
 
 @pytest.mark.parametrize("use", ["transaction", "reading"])

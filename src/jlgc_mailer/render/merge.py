@@ -114,7 +114,7 @@ class Skeleton:
     chunks: tuple[Chunk, ...]
 
     def merge(self, values: Values) -> bytes:
-        """The message for one recipient; raises UnsafeValue for CR, LF or NUL in a value, KeyError for a missing one."""
+        """The message for one recipient; raises UnsafeValue for CR, LF or NUL in a value, KeyError if one lacks."""
         return b"".join([chunk.encode(values) for chunk in self.chunks])
 
 

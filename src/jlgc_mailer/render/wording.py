@@ -1,4 +1,4 @@
-"""The fixed words of mails and pages in both languages, from gettext catalogues whose source strings are the English."""
+"""The fixed words of mails and pages in both languages, from gettext catalogues that translate the English."""
 
 from collections.abc import Callable
 from functools import lru_cache
