@@ -27,12 +27,12 @@ def legal(kind: type[StrEnum]) -> Moves:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_legal_move_passes_and_every_other_is_an_error_with_both_states(kind: type[StrEnum]) -> None:
     for old, new in legal(kind):
-        check_move(old, new)
+        check_move("It", old, new)
     illegal = set(product(kind, repeat=2)) - legal(kind)
     assert illegal
     for old, new in illegal:
         with pytest.raises(IllegalMove) as caught:
-            check_move(old, new)
+            check_move("It", old, new)
         assert f"from {old.value} to {new.value}" in str(caught.value)
         assert (caught.value.fields["old"], caught.value.fields["new"]) == (old.value, new.value)
 
@@ -71,5 +71,5 @@ def test_nobody_who_was_accepted_is_written_to_again() -> None:
 
 
 def test_a_refusal_names_what_cannot_move() -> None:
-    with pytest.raises(IllegalMove, match=r"^Send cannot go from finished to paused\.$"):
-        check_move(SendStatus.FINISHED, SendStatus.PAUSED)
+    with pytest.raises(IllegalMove, match=r"^Send 3 cannot go from finished to paused\.$"):
+        check_move("Send 3", SendStatus.FINISHED, SendStatus.PAUSED)

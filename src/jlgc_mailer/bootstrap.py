@@ -113,7 +113,14 @@ class Mailer:
             worker_hijack_root_logger=False,
             broker_connection_retry_on_startup=True,
             broker_transport_options=_MEMORY_OPTIONS if own.broker_url.startswith("memory:") else _REDIS_OPTIONS,
-            beat_schedule={"tick": {"task": TICK_TASK, "schedule": own.tick_seconds}},
+            beat_schedule={
+                # A tick that waited for a busy worker is no use when the next one is there.
+                "tick": {
+                    "task": TICK_TASK,
+                    "schedule": own.tick_seconds,
+                    "options": {"expires": 3 * own.tick_seconds},
+                }
+            },
             beat_schedule_filename=str(own.home / "beat-schedule"),
         )
         return app

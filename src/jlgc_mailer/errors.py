@@ -67,7 +67,7 @@ class TemplateFault(MailerError):
 class IllegalMove(MailerError):
     """A status change that its table of legal moves does not have."""
 
-    sentence = "{kind} cannot go from {old} to {new}."
+    sentence = "{what} cannot go from {old} to {new}."
 
 
 class UnsafeValue(MailerError):

@@ -164,7 +164,7 @@ def moves_into(new: Status) -> tuple[Status, ...]:
     return tuple(old for old in type(new) if new in _MOVES[type(new)][old])
 
 
-def check_move(old: Status, new: Status) -> None:
-    """Raise IllegalMove, which names both, unless `old` may become `new`."""
+def check_move(what: str, old: Status, new: Status) -> None:
+    """Raise IllegalMove, which names the thing and both statuses, unless `old` may become `new`."""
     if new not in _MOVES[type(old)][old]:
-        raise IllegalMove(kind=type(old).__name__.removesuffix("Status"), old=old.value, new=new.value)
+        raise IllegalMove(what=what, old=old.value, new=new.value)

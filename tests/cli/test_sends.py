@@ -63,9 +63,11 @@ def test_a_send_is_scheduled_listed_shown_and_moved(run: Command, mailer: Mailer
 def test_an_illegal_move_names_both_states(run: Command) -> None:
     run(*SCHEDULE, *LATER)
     run("sends", "cancel", 1, "--yes")
-    assert run("sends", "pause", 1).sentence(1) == "Send cannot go from cancelled to paused."
-    assert run("sends", "cancel", 1, "--yes").sentence(1) == "Send cannot go from cancelled to cancelled."
-    assert run("sends", "resume", 1).sentence(1).startswith("send 1 cannot be resumed: it is cancelled.")
+    assert run("sends", "pause", 1).sentence(1) == "Send 1 cannot go from cancelled to paused."
+    assert run("sends", "cancel", 1, "--yes").sentence(1) == "Send 1 cannot go from cancelled to cancelled."
+    assert (
+        run("sends", "resume", 1).sentence(1) == "The send 1 cannot be resumed: it is cancelled. Only a paused one can."
+    )
 
 
 def test_what_is_not_there_is_told(run: Command) -> None:

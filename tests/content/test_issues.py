@@ -212,3 +212,12 @@ def test_issues_are_listed_newest_first_and_a_missing_one_is_told(mailer: Mailer
         assert [issue.slug for issue in all_issues(session)] == ["autumn-2024", "summer-2024", "spring-2024"]
         with pytest.raises(NotFound, match="There is no issue 'winter'. See: jlgc-mailer issues list"):
             find_issue(session, "winter")
+
+
+def test_an_edition_that_is_nearly_too_long_is_told_with_its_size(mailer: Mailer) -> None:
+    """M8: worth a warning from 80 KB, refused above 100 KB."""
+    assert store(mailer, files()).large == {}
+    (size,) = store(mailer, files(en=ENGLISH + "A long story. " * 5_000, ja=None)).large.values()
+    assert 80_000 < size <= 100_000
+    with pytest.raises(InvalidFile, match="Gmail"):
+        store(mailer, files(en=ENGLISH + "A long story. " * 8_000, ja=None))

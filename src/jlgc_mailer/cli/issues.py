@@ -30,9 +30,16 @@ def import_(shell: Shell, folder: Path) -> None:
         number, is_new = done.revision.number, done.is_new_revision
     languages = " and ".join(edition.language for edition in files.editions)
     if is_new:
-        click.echo(f"Imported {files.slug}, revision {number}, in {languages}, with {len(files.pictures)} pictures.")
+        click.echo(f"Imported {files.slug}, revision {number}, in {languages}, with {_pictures(len(files.pictures))}.")
     else:
         click.echo(f"Nothing new: {files.slug} is the same as revision {number}.")
+    for language, size in done.large.items():
+        cut = "Gmail cuts messages off at about 100,000; shorten the articles or lead on with links"
+        click.echo(f"Note: {files.slug} in {language} has {size:,} octets of HTML. {cut}.", err=True)
+
+
+def _pictures(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number} pictures"
 
 
 @issues.command("list", epilog=example("jlgc-mailer issues list --json"))

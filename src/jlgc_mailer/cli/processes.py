@@ -95,4 +95,7 @@ def wait_for_end() -> None:
 
 
 def _log_to_stderr() -> None:
+    """Our own news, and of the libraries only trouble: every tick would be three lines."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for library in ("celery", "kombu"):
+        logging.getLogger(library).setLevel(logging.ERROR)

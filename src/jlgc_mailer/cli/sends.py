@@ -162,7 +162,10 @@ def show(shell: Shell, send_id: int, as_json: bool) -> None:
         show_json(facts)
         return
     click.echo(f"Send {send_id}: {facts['issue']}, {facts['status']}, due {facts['due']}\n")
-    show_table(("", "", ""), account_rows(numbers), "")
+    if numbers.planned_at:
+        show_table(("became", "why", "recipients"), account_rows(numbers), "")
+    else:
+        click.echo("Its audience is resolved when it is due.")
     for hold in numbers.holds:
         click.echo(f"\nHeld: {hold}")
     for address in unknown:

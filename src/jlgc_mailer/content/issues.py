@@ -16,7 +16,7 @@ from jlgc_mailer.content.importing import IssueFiles
 from jlgc_mailer.content.media import store_pictures
 from jlgc_mailer.db.issues import CompiledArtefact, Edition, Issue, Revision
 from jlgc_mailer.errors import InvalidInput, NotFound
-from jlgc_mailer.render.compile import compile_edition, recipe_digest
+from jlgc_mailer.render.compile import compile_edition, recipe_digest, size_findings
 from jlgc_mailer.render.fields import Slots
 from jlgc_mailer.render.source import Block, BlockKind, Compiled, EditionSource, Picture, Site
 from jlgc_mailer.states import Language
@@ -39,10 +39,14 @@ class Press:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did: `is_new_revision` is false when the same content was there already."""
+    """What an import did: `is_new_revision` is false when the same content was there already.
+
+    `large` has the editions whose HTML passes the size that is worth a warning, with their octets (STANDARDS M8).
+    """
 
     revision: Revision
     is_new_revision: bool
+    large: Mapping[Language, int]
 
 
 def import_issue(session: Session, files: IssueFiles, press: Press, now: datetime) -> Imported:
@@ -56,8 +60,9 @@ def import_issue(session: Session, files: IssueFiles, press: Press, now: datetim
     _store_editions(session, issue, files.editions)
     before = session.scalar(select(func.max(Revision.id)).where(Revision.issue_id == issue.id)) or 0
     revision = freeze(session, issue, now)
-    compiled_artefacts(session, revision, press, now)
-    return Imported(revision, revision.id > before)
+    artefacts = compiled_artefacts(session, revision, press, now)
+    large = {each.language: found.size for each in artefacts for found in size_findings(each.html)}
+    return Imported(revision, revision.id > before, large)
 
 
 def freeze(session: Session, issue: Issue, now: datetime) -> Revision:

@@ -145,4 +145,4 @@ def _move(session: Session, send: Send, new: SendStatus) -> None:
     )
     if moved.first() is None:
         session.refresh(send)
-        check_move(send.status, new)
+        check_move(f"Send {send.id}", send.status, new)

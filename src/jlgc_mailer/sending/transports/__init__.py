@@ -24,4 +24,6 @@ class Transport(Protocol):
 class TransportTrouble(MailerError):
     """The way out itself fails: no recipient is charged (STANDARDS S3)."""
 
-    sentence = "The relay {place} does not take mail ({stage}): {problem}. See to it, and to the settings JLGC_MAILER_SMTP_*."
+    sentence = (
+        "The relay {place} does not take mail ({stage}): {problem}. See to it, and to the settings JLGC_MAILER_SMTP_*."
+    )
