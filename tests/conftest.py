@@ -109,7 +109,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, s
         return
     address, broker = request.getfixturevalue("postgresql_server"), request.getfixturevalue("valkey_server")
     name = f"test_{next(_numbers)}"
-    _administer(address, f"CREATE DATABASE {name} TEMPLATE migrated")
+    _administer(address, f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY FILE_COPY")
     with redis.Redis.from_url(f"{broker}/0") as client:
         client.flushall()
     yield {"database_url": f"{address}/{name}", "broker_url": f"{broker}/0"}

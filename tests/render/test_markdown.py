@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jlgc_mailer.errors import InvalidFile
 from jlgc_mailer.render.fields import Slots
-from jlgc_mailer.render.markdown import Button, Image, Text, parts, picture_addresses
+from jlgc_mailer.render.markdown import Button, Image, Text, parts
 from jlgc_mailer.render.source import Picture
 from jlgc_mailer.states import Language
 
@@ -61,7 +61,6 @@ class TestSplitting:
         [picture] = parts("![x](写真.png)", EN, PICTURES)
         assert isinstance(picture, Image)
         assert picture.picture.digest == "d2"
-        assert picture_addresses("![x](写真.png)\n\ntext ![y](a.png)") == ["写真.png", "a.png"]
 
     def test_nothing_gives_no_parts(self) -> None:
         assert parts(" \n\n", EN, {}) == []

@@ -102,16 +102,6 @@ def parts(
     return [*found, *_text(texts, language)]
 
 
-def picture_addresses(markdown: str) -> list[str]:
-    """The addresses of the pictures in `markdown`, as its author wrote them, in their order."""
-    return [
-        unquote(str(child.attrs["src"]))
-        for token in _PARSER.parse(markdown)
-        for child in token.children or ()
-        if child.type == "image"
-    ]
-
-
 class _Parser(MarkdownIt):
     """CommonMark that reads every link, so that a bad one is reported and not quietly shown as text."""
 

@@ -52,12 +52,12 @@ def local_moment(text: str, zone: ZoneInfo) -> datetime:
     """
     try:
         given = datetime.fromisoformat(text.strip())
-    except ValueError:
+        if given.tzinfo is not None:
+            return given.astimezone(UTC)
+        earlier, later = sorted(given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except (ValueError, OverflowError):
         problem = "write the date and time as 2026-12-01 09:00."
         raise InvalidInput(what="Time", value=text, problem=problem) from None
-    if given.tzinfo is not None:
-        return given.astimezone(UTC)
-    earlier, later = sorted(given.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if earlier == later:
         return earlier
     skipped = earlier.astimezone(zone).replace(tzinfo=None) != given
