@@ -1,6 +1,7 @@
 """The composition root: puts the parts together from settings. Shells take a Mailer and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -127,14 +128,19 @@ class Mailer:
 
     def nudge(self, task: str, times: int = 1) -> None:
         """Tell a worker, after the commit, that there is work; a message that is lost only costs time (promise 4)."""
-        for _ in range(times):
-            self.queue.send_task(task, retry=False, expires=3600)
+        with self._broker_reachable():
+            for _ in range(times):
+                self.queue.send_task(task, retry=False, expires=3600)
 
     def require_broker(self) -> None:
         """Raise Unreachable unless the broker answers."""
+        with self._broker_reachable(), self.queue.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
+
+    @contextmanager
+    def _broker_reachable(self) -> Iterator[None]:
         try:
-            with self.queue.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
+            yield
         except (BrokerError, OSError) as error:
             raise Unreachable(
                 service="broker",

@@ -11,6 +11,7 @@ from jlgc_mailer.audience.suppression import suppression_of
 from jlgc_mailer.bootstrap import DELIVER_TASK, Mailer, utc_now
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.sending import Batch, Send
+from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import account
 from jlgc_mailer.states import BatchStatus, SendStatus, SuppressionReason, Verdict
@@ -144,3 +145,17 @@ def test_an_unreachable_database_is_one_line_in_the_log_and_no_end_of_the_worker
     app.tasks[DELIVER_TASK]()
     assert "Cannot reach the database" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_an_unreachable_broker_is_one_sentence_and_loses_nothing(
+    make_mailer: Callable[..., Mailer], receiver: Receiver
+) -> None:
+    """Promise 4: the work is committed before anybody is told of it."""
+    deaf = make_mailer(clock=utc_now, smtp_port=receiver.port, broker_url="redis://127.0.0.1:1/0")
+    send_id = scheduled(deaf, 3)
+    with pytest.raises(Unreachable, match="Cannot reach the broker"):
+        tasks.tick(deaf)
+    tasks.deliver(deaf)
+    with deaf.database.reading() as session:
+        assert account(session, session.get_one(Send, send_id)).status is SendStatus.FINISHED
+    assert len(receiver.received) == 3

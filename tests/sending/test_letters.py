@@ -1,0 +1,133 @@
+"""A letter carries every field that mailbox providers ask of a newsletter, and each of them once."""
+
+import email
+import email.policy
+import re
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jlgc_mailer.errors import UnsafeValue
+from jlgc_mailer.mail.tokens import Keyring, Purpose
+from jlgc_mailer.mail.verp import delivery_of
+from jlgc_mailer.render.fields import Slots
+from jlgc_mailer.render.source import Compiled
+from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Stationery
+from jlgc_mailer.states import Language
+
+KEYRING = Keyring((b"a key for letters that is long enough for anybody",))
+PUBLIC_URL = "https://newsletter.a-rather-long-name-of-a-local-authority.example.org/about/us/and/our/news"
+DATE = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
+ONCE = (
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "MIME-Version",
+    "List-Id",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "List-Post",
+    "Feedback-ID",
+)
+
+
+def stationery(language: Language = Language.ENGLISH) -> Stationery:
+    slots = Slots()
+    text = f"Dear {slots.mark('name', 'reader')}, leave at {slots.mark('unsubscribe_url')}\n"
+    sender = "JLGC London <newsletter@example.org>"
+    compiled = Compiled(language, sender, f"For {slots.mark('name', 'reader')}", text, text, slots.all)
+    face = ListFace("news", {Language.ENGLISH: "JLGC News", Language.JAPANESE: "クレアニュース"})
+    identity = Identity(PUBLIC_URL, "news.example.org", "bounce.example.org", "jlgcmailer", KEYRING)
+    return Stationery(identity, 7, DATE, {1: compiled}, {3: face})
+
+
+def recipient(number: int = 42, name: str = "Aiko Tanaka", address: str = "aiko@example.com") -> Recipient:
+    return Recipient(number, 1, DATE, 1000 + number, address, name, 3, 1)
+
+
+def parsed(content: bytes) -> EmailMessage:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def test_every_field_stands_once_and_those_of_others_not_at_all() -> None:
+    """M2, M9."""
+    message = parsed(stationery().letter(recipient()).content)
+    assert {name: len(message.get_all(name, [])) for name in ONCE} == dict.fromkeys(ONCE, 1)
+    assert not {"bcc", "cc", "return-path", "sender"} & {name.lower() for name in message}
+    assert message["To"] == "Aiko Tanaka <aiko@example.com>"
+    assert parsedate_to_datetime(str(message["Date"])) == DATE
+
+
+def test_lists_are_told_by_a_stable_id_under_our_own_domain() -> None:
+    """M9."""
+    content = stationery().letter(recipient()).content
+    assert b"<news.news.example.org>" in content
+    assert parsed(content)["List-Post"] == "NO"
+
+
+def test_the_unsubscribe_address_stands_literally_however_long_and_names_the_reader() -> None:
+    """M5, M10."""
+    content = stationery().letter(recipient()).content
+    found = re.search(rb"List-Unsubscribe:\s+<(https://[^>\s]+)>\r\n", content)
+    assert found
+    url = found[1].decode()
+    assert len(url) > 110
+    assert KEYRING.read(Purpose.UNSUBSCRIBE, url.rpartition("/")[2]) == (1042, 7)
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
+    assert url in parsed(content).get_body(("plain",)).get_content()  # type: ignore[union-attr]
+
+
+def test_a_message_id_is_unique_holds_nothing_personal_and_stays() -> None:
+    """M12."""
+    paper = stationery()
+    ids = {str(parsed(paper.letter(recipient(number)).content)["Message-ID"]) for number in range(200)}
+    assert len(ids) == 200
+    assert all(re.fullmatch(r"<[a-z2-7]+@news\.example\.org>", each) for each in ids)
+    again = stationery()
+    assert again.letter(recipient()).content == paper.letter(recipient()).content
+
+
+def test_feedback_id_ends_with_our_constant_sender_id() -> None:
+    """M13."""
+    value = str(parsed(stationery().letter(recipient()).content)["Feedback-ID"])
+    assert value.split(":") == ["7", "news", "en", "jlgcmailer"]
+    assert 5 <= len(value.rpartition(":")[2]) <= 15
+
+
+def test_a_newsletter_says_that_it_is_bulk_and_wants_no_automatic_answer() -> None:
+    """M14."""
+    message = parsed(stationery().letter(recipient()).content)
+    assert message["Precedence"] == "bulk"
+    assert message["X-Auto-Response-Suppress"] == "All"
+    assert message["Auto-Submitted"] is None
+
+
+def test_the_envelope_sender_leads_back_to_the_delivery() -> None:
+    """F1."""
+    assert delivery_of(stationery().letter(recipient()).envelope_sender, KEYRING) == 42
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=200))
+def test_any_name_is_greeted_as_it_was_given(name: str) -> None:
+    """M1, M4, S11."""
+    content = stationery(Language.JAPANESE).letter(recipient(name=name)).content
+    assert content.isascii()
+    assert all(len(line) <= 998 for line in content.split(b"\r\n"))
+    message = parsed(content)
+    assert len(message.get_all("To", [])) == 1
+    assert f"Dear {name or 'reader'}, leave" in message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["x\r\nBcc: all@example.com", "x\ny", "x\0y"])
+def test_a_name_cannot_add_a_field(name: str) -> None:
+    """S11."""
+    with pytest.raises(UnsafeValue):
+        stationery().letter(recipient(name=name))
