@@ -1,6 +1,7 @@
 """Delivering: everybody once, nobody who left, and the ledger says what the receiver has."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,10 @@ from jlgc_mailer.db.sending import Attempt, Batch, Delivery
 from jlgc_mailer.sending import ledger, schedule
 from jlgc_mailer.sending.claim import claim_next, renew
 from jlgc_mailer.sending.deliver import deliver_next
+from jlgc_mailer.sending.letters import Letter
+from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.sending.progress import uncertain
+from jlgc_mailer.sending.transports.smtp import Relay, Security, SmtpTransport
 from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, SuppressionReason, UncertainPolicy
 from tests.conftest import Clock
 from tests.fakes import HANG_UP, Receiver
@@ -306,3 +310,28 @@ def test_delivering_when_nothing_waits_is_harmless(tell: Tell) -> None:
     story = tell(2)
     story.run()
     assert deliver_next(story.mailer.means) is None
+
+
+class Breaking(SmtpTransport):
+    """A way out with a fault of ours in it, for one address."""
+
+    def send(self, letter: Letter) -> Outcome:
+        if letter.address == "r2@example.com":
+            raise RuntimeError("a fault")
+        return super().send(letter)
+
+
+def test_a_fault_of_ours_costs_one_recipient_and_not_the_send(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """Promise 1: whoever was on the wire is uncertain; all others get theirs when the lease has ended."""
+    story = tell(5)
+    means = story.mailer.means
+    relay = Relay("127.0.0.1", receiver.port, Security.NONE, "", "", None, 10, 100)
+    broken = replace(means, open_transport=lambda: Breaking(relay, clock))
+    with pytest.raises(RuntimeError):
+        deliver_next(broken)
+    assert story.lines == {("accepted", None): 2, ("uncertain", None): 1, ("pending", None): 2}
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    while deliver_next(broken):
+        pass
+    assert story.lines == {("accepted", None): 4, ("uncertain", None): 1}
+    assert story.account.status is SendStatus.FINISHED

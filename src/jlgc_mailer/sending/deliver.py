@@ -14,7 +14,7 @@ from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending import ledger
 from jlgc_mailer.sending.claim import Claim, claim_next, release, renew
 from jlgc_mailer.sending.lease import Lease
-from jlgc_mailer.sending.letters import Identity, Recipient, Stationery
+from jlgc_mailer.sending.letters import Identity, Letter, Recipient, Stationery
 from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
 from jlgc_mailer.sending.plan import finish_done
 from jlgc_mailer.sending.transports import Transport, TransportTrouble
@@ -60,8 +60,11 @@ def _deliver(means: Means, claim: Claim) -> Worked:
         stationery = ledger.stationery(session, claim.send_id, means.identity)
     with Lease(means.database, claim, means.lease, means.clock) as lease, closing(means.open_transport()) as transport:
         while lease.goes_on and worked.hold is None and (window := _take(means, claim)):
-            results, worked.hold = _attempt_all(window, stationery, transport, lease, means)
-            _record(means, worked, window, results, transport)
+            results: list[tuple[Recipient, Outcome]] = []
+            try:
+                worked.hold = _attempt_all(window, stationery, transport, lease, means, results)
+            finally:
+                _record(means, worked, window, results, transport)
     _give_back(means, worked)
     return worked
 
@@ -76,27 +79,38 @@ def _take(means: Means, claim: Claim) -> list[Recipient]:
 
 
 def _attempt_all(
-    window: Sequence[Recipient], stationery: Stationery, transport: Transport, lease: Lease, means: Means
-) -> tuple[list[tuple[Recipient, Outcome]], str | None]:
-    """Outcomes of those attempted, and why the rest were not, when the way out failed."""
-    results: list[tuple[Recipient, Outcome]] = []
+    window: Sequence[Recipient],
+    stationery: Stationery,
+    transport: Transport,
+    lease: Lease,
+    means: Means,
+    results: list[tuple[Recipient, Outcome]],
+) -> str | None:
+    """Add the outcomes of those attempted to `results`; why the rest were not, when the way out failed."""
     for recipient in window:
         if not lease.goes_on:
             break
+        letter = _letter(recipient, stationery, means)
+        if isinstance(letter, Outcome):
+            results.append((recipient, letter))
+            continue
+        # Uncertain until known: this is what stands if something unforeseen ends the attempt.
+        results.append((recipient, Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, means.clock())))
         try:
-            results.append((recipient, _attempt(recipient, stationery, transport, means)))
+            results[-1] = recipient, transport.send(letter)
         except TransportTrouble as trouble:
-            return results, str(trouble).replace(recipient.address, "…")  # holds are shown: they name no reader
-    return results, None
+            results.pop()
+            return str(trouble).replace(recipient.address, "…")  # holds are shown: they name no reader
+    return None
 
 
-def _attempt(recipient: Recipient, stationery: Stationery, transport: Transport, means: Means) -> Outcome:
+def _letter(recipient: Recipient, stationery: Stationery, means: Means) -> Letter | Outcome:
+    """The letter, or why none can be written to this recipient."""
     try:
-        letter = stationery.letter(recipient)
+        return stationery.letter(recipient)
     except UnsafeValue as error:
         reply = Reply(554, str(error), "5.6.0" if recipient.address.isascii() else "5.6.7")
         return Outcome(DeliveryStatus.REFUSED, Stage.BUILD, reply, means.clock())
-    return transport.send(letter)
 
 
 def _record(
