@@ -12,6 +12,7 @@ from jlgc_mailer.audience.suppression import suppress
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.people import Subscriber
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery
+from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending import ledger, schedule
 from jlgc_mailer.sending.claim import claim_next, renew
 from jlgc_mailer.sending.deliver import deliver_next
@@ -335,3 +336,38 @@ def test_a_fault_of_ours_costs_one_recipient_and_not_the_send(tell: Tell, receiv
         pass
     assert story.lines == {("accepted", None): 4, ("uncertain", None): 1}
     assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_worker_that_comes_back_after_its_lease_takes_nothing_from_its_successor(tell: Tell, clock: Clock) -> None:
+    """Promise 1: what it puts back or defers late would be sent twice, or never."""
+    story = tell(2, on_uncertain=UncertainPolicy.RESEND)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        first, second = ledger.take_window(session, claim, means.window, clock())
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    with means.database.transaction() as session:
+        successor = claim_next(session, clock(), means.lease)
+        assert successor is not None
+        ledger.take_window(session, successor, means.window, clock())
+    deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
+    with means.database.transaction() as session:
+        ledger.record(session, story.send_id, [(first, deferred)], "test", means.retry)
+        ledger.put_back(session, [second])
+    assert story.lines == {("sending", None): 2}
+
+
+def test_a_late_deferral_does_not_reopen_a_batch_that_is_done(tell: Tell, clock: Clock) -> None:
+    story = tell(1)
+    means = story.mailer.means
+    with means.database.transaction() as session:
+        claim = claim_next(session, clock(), means.lease)
+        assert claim is not None
+        (recipient,) = ledger.take_window(session, claim, means.window, clock())
+    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.run()
+    deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
+    with means.database.transaction() as session:
+        ledger.record(session, story.send_id, [(recipient, deferred)], "test", means.retry)
+    assert story.lines == {("uncertain", None): 1}

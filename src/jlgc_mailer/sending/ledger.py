@@ -143,13 +143,17 @@ def _mark_sending(session: Session, recipients: Sequence[Recipient]) -> None:
 
 
 def put_back(session: Session, recipients: Sequence[Recipient]) -> None:
-    """Recipients who were not attempted after all are as they were: pending, and charged nothing (S3)."""
+    """Recipients who were not attempted after all are as they were: pending, and charged nothing (S3).
+
+    One whom another worker has taken since, because the lease was lost, is left to that worker.
+    """
     if recipients:
-        session.execute(
+        session.connection().execute(
             update(Delivery)
-            .where(Delivery.id.in_([each.delivery_id for each in recipients]))
+            .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"))
             .where(Delivery.status == DeliveryStatus.SENDING)
-            .values(status=DeliveryStatus.PENDING, attempts=Delivery.attempts - 1)
+            .values(status=DeliveryStatus.PENDING, attempts=Delivery.attempts - 1),
+            [{"delivery_id": each.delivery_id, "attempt": each.attempts} for each in recipients],
         )
 
 
@@ -162,25 +166,34 @@ def record(
 ) -> None:
     """Write down what became of attempted recipients; refusals are feedback too (promise 6).
 
-    An outcome counts as long as no later attempt was begun, even when the lease was lost meanwhile:
-    what the server said is the truth.
+    What the server said for good is the truth as long as no later attempt was begun, even when the lease was lost
+    meanwhile. What is open still, deferred or uncertain, counts only while the delivery is ours: its batch may be done.
     """
     if not results:
         return
     policy = session.get_one(Send, send_id).on_uncertain
-    session.connection().execute(
-        update(Delivery)
-        .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"))
-        .where(*(Delivery.status != settled for settled in _SETTLED))
-        .values(
-            status=bindparam("new_status"), reason=bindparam("new_reason"), next_attempt_at=bindparam("next_attempt")
-        ),
-        [_settled(recipient, outcome, policy, retry) for recipient, outcome in results],
-    )
+    rows = [_settled(recipient, outcome, policy, retry) for recipient, outcome in results]
+    final = [row for row in rows if row["new_status"] in _SETTLED]
+    _write(session, final, *(Delivery.status != settled for settled in _SETTLED))
+    _write(session, [row for row in rows if row not in final], Delivery.status == DeliveryStatus.SENDING)
     session.execute(insert(Attempt), [_attempt(recipient, outcome, transport) for recipient, outcome in results])
     refused = [(recipient, outcome) for recipient, outcome in results if outcome.status is DeliveryStatus.REFUSED]
     if refused:
         session.execute(insert(FeedbackEvent), [_refusal(*each) for each in refused])
+
+
+def _write(session: Session, rows: Sequence[dict[str, object]], *guard: ColumnElement[bool]) -> None:
+    if rows:
+        session.connection().execute(
+            update(Delivery)
+            .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"), *guard)
+            .values(
+                status=bindparam("new_status"),
+                reason=bindparam("new_reason"),
+                next_attempt_at=bindparam("next_attempt"),
+            ),
+            rows,
+        )
 
 
 def _settled(recipient: Recipient, outcome: Outcome, policy: UncertainPolicy, retry: RetryPolicy) -> dict[str, object]:
