@@ -109,7 +109,10 @@ class Mailer:
         app.conf.update(
             task_ignore_result=True,
             task_acks_late=True,
+            # Short tasks have a queue of their own: they must not wait behind the batches of a long send.
+            task_queues={"jlgc_mailer.short": {}, "jlgc_mailer": {}},
             task_default_queue="jlgc_mailer",
+            task_routes={name: {"queue": "jlgc_mailer.short"} for name in (TICK_TASK, JUDGE_TASK)},
             worker_prefetch_multiplier=1,
             worker_hijack_root_logger=False,
             broker_connection_retry_on_startup=True,

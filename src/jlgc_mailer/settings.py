@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jlgc_mailer.errors import InvalidInput, SettingError
@@ -90,6 +90,14 @@ class Settings(BaseSettings):
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("readers' one-click unsubscribe needs https (RFC 8058 3.1)")
         return url.rstrip("/")
+
+    @field_validator("smtp_user")
+    @classmethod
+    def _no_password_in_clear(cls, user: str, others: ValidationInfo) -> str:
+        in_clear = others.data.get("smtp_security") is Security.NONE
+        if user and in_clear and others.data.get("smtp_host") not in _LOOPBACK:
+            raise ValueError("its password would go in clear; set JLGC_MAILER_SMTP_SECURITY to tls or starttls")
+        return user
 
     @field_validator("mail_domain", "bounce_domain")
     @classmethod

@@ -1,5 +1,6 @@
 """Joining and leaving: each once, each with its proof."""
 
+import unicodedata
 from collections.abc import Callable
 
 import pytest
@@ -227,5 +228,10 @@ def test_any_name_and_language_give_a_person_or_a_reason(name: str, extra: str, 
     except InvalidInput as error:
         assert len(str(error).splitlines()) == 1
         return
-    assert someone.name.isprintable()
+    assert not {"Cc", "Cs", "Zl", "Zp"} & {unicodedata.category(each) for each in someone.name}
     assert someone.language.value == language.strip().lower()
+
+
+@pytest.mark.parametrize("name", ["علی\u200cرضا", "क्\u200dष", "👩\u200d👩\u200d👧", "𠮷野", "Siobhán O'Brien"])
+def test_names_of_any_script_are_taken_with_their_joiners(name: str) -> None:
+    assert person("a@example.org", name, "en").name == name

@@ -66,7 +66,8 @@ def test_the_enhanced_status_is_taken_from_the_text(text: str, status: str | Non
 
 
 @pytest.mark.parametrize(
-    ("code", "positive", "transient"), [(250, True, False), (354, True, False), (421, False, True), (550, False, False)]
+    ("code", "positive", "transient"),
+    [(250, True, False), (354, False, False), (421, False, True), (550, False, False)],
 )
 def test_the_first_digit_tells_whether_to_try_again(code: int, positive: bool, transient: bool) -> None:
     """S2"""

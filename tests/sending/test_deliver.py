@@ -371,3 +371,76 @@ def test_a_late_deferral_does_not_reopen_a_batch_that_is_done(tell: Tell, clock:
     with means.database.transaction() as session:
         ledger.record(session, story.send_id, [(recipient, deferred)], "test", means.retry)
     assert story.lines == {("uncertain", None): 1}
+
+
+def test_a_send_cancelled_under_way_leaves_nobody_waiting(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """Promise 1: whoever was not reached is skipped, because it was cancelled."""
+    receiver.rcpt["r0@example.com"] = ["451 4.7.1 Greylisted, try again later"]
+    story = tell(25)
+    means = story.mailer.means
+
+    class Cancelling(SmtpTransport):
+        def send(self, letter: Letter) -> Outcome:
+            outcome = super().send(letter)
+            if letter.address == "r2@example.com":
+                with story.mailer.database.transaction() as session:
+                    schedule.cancel(session, story.send_id, clock())
+            return outcome
+
+    relay = Relay("127.0.0.1", receiver.port, Security.NONE, "", "", None, 10, 100)
+    deliver_next(replace(means, open_transport=lambda: Cancelling(relay, clock)))
+    lines = story.lines
+    assert lines.pop(("skipped", "cancelled")) + sum(lines.values()) == 25
+    assert set(lines) == {("accepted", None)}
+    with means.database.reading() as session:
+        assert {each.status for each in session.scalars(select(Batch))} == {BatchStatus.DONE}
+
+
+def test_giving_up_is_feedback_too(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """Promise 6."""
+    receiver.rcpt["r0@example.com"] = ["452 4.2.2 Mailbox full"]
+    story = tell(1, retry_give_up_seconds=60)
+    story.run()
+    clock.forward(minutes=10)
+    story.run()
+    assert story.lines == {("refused", "gave up after retries"): 1}
+    with story.mailer.database.reading() as session:
+        assert "Mailbox full" in session.scalars(select(FeedbackEvent)).one().diagnosis
+
+
+def test_days_on_hold_are_no_attempts(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """S2, S3: the time to give up begins with the first real attempt."""
+    receiver.mail = ["421 4.3.2 Shutting down"]
+    receiver.rcpt["r0@example.com"] = ["451 4.7.1 Greylisted, try again later"]
+    story = tell(1)
+    story.turn()
+    clock.forward(days=6)
+    story.run()
+    assert story.lines == {("deferred", "greylisted"): 1}
+
+
+@pytest.mark.parametrize("reply", ["550 5.1.1 a\0b\x1b[31m", "550 5.1.1 " + "x" * 400])
+def test_whatever_a_server_says_can_be_recorded(tell: Tell, receiver: Receiver, reply: str) -> None:
+    """S12."""
+    receiver.rcpt["r0@example.com"] = [reply]
+    story = tell(2)
+    story.run()
+    assert story.lines == {("accepted", None): 1, ("refused", "unknown user"): 1}
+
+
+@pytest.mark.parametrize("reply", ["250 2.0.0 but you have not sent it", "354 go on", "220 hello"])
+def test_an_answer_to_another_question_charges_nobody(tell: Tell, receiver: Receiver, reply: str) -> None:
+    """S3: 354 to RCPT is no acceptance."""
+    receiver.rcpt["r0@example.com"] = ["354 go on"] if reply.startswith("354") else ["250 2.1.5 Ok"]
+    receiver.data["r0@example.com"] = [reply]
+    story = tell(1)
+    story.turn()
+    assert ("refused", "other reason") not in story.lines
+
+
+def test_a_relay_whose_name_is_no_name_charges_nobody(tell: Tell) -> None:
+    """S3."""
+    story = tell(2, smtp_host="mail..example.org")
+    story.turn()
+    assert story.lines == {("pending", None): 2}
+    assert "mail..example.org" in story.account.holds[0]

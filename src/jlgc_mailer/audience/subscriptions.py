@@ -1,5 +1,6 @@
 """Joining and leaving, each with its consent record (STANDARDS L3, L4)."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from jlgc_mailer.mail.address import Address, parse_address
 from jlgc_mailer.states import ConsentAction, Language, SubscriptionStatus, moves_into
 
 NAME_LIMIT = 200
+_NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}  # joiners (Cf) are in names of many scripts, and in emoji
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Evidence:
 def person(address: str, name: str, language: str) -> Person:
     """A Person from raw text; raises InvalidInput with the reason."""
     name = " ".join(name.split())
-    if len(name) > NAME_LIMIT or not name.isprintable():
-        problem = f"a name has at most {NAME_LIMIT} printable characters."
+    if len(name) > NAME_LIMIT or any(unicodedata.category(each) in _NOT_IN_NAMES for each in name):
+        problem = f"a name has at most {NAME_LIMIT} characters, and no control characters."
         raise InvalidInput(what="Name", value=name[:40], problem=problem)
     try:
         return Person(parse_address(address), name, Language(language.strip().lower()))

@@ -77,7 +77,9 @@ class Delivery(Base):
 
     id: Mapped[Key]
     send_id: Mapped[int] = mapped_column(BigId, ForeignKey("sends.id"))
-    subscriber_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("subscribers.id", ondelete="SET NULL"))
+    subscriber_id: Mapped[int | None] = mapped_column(
+        BigId, ForeignKey("subscribers.id", ondelete="SET NULL"), index=True
+    )
     list_id: Mapped[int] = mapped_column(BigId, ForeignKey("mailing_lists.id"))
     compiled_id: Mapped[int] = mapped_column(BigId, ForeignKey("compiled_artefacts.id"))
     address: Mapped[str] = mapped_column(String(320))

@@ -23,6 +23,7 @@ _BY_STATUS = {
     "7.1": ReplyClass.POLICY,
 }
 _BY_SUBJECT = {"4": ReplyClass.NETWORK, "6": ReplyClass.CONTENT, "7": ReplyClass.POLICY}
+_TEXT_LIMIT = 2000  # characters of a reply that are kept; a server may send anything
 _GREYLIST_WORDS = re.compile(r"grey-?list|gray-?list|try again later", re.IGNORECASE)
 
 
@@ -36,13 +37,18 @@ class Reply:
 
     @property
     def is_positive(self) -> bool:
-        """2xx or 3xx."""
-        return 200 <= self.code < 400
+        """2xx: done."""
+        return 200 <= self.code < 300
 
     @property
     def is_transient(self) -> bool:
         """4xx: worth another try."""
         return 400 <= self.code < 500
+
+    @property
+    def is_failure(self) -> bool:
+        """4xx or 5xx; a code that is neither this nor positive is no answer to what was asked."""
+        return 400 <= self.code < 600
 
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))
@@ -50,7 +56,8 @@ class Reply:
 
 def read_reply(code: int, text: str) -> Reply:
     """A reply from its code and the text after it, the enhanced status taken out when it begins the text."""
-    line = " ".join(text.split())
+    shown = "".join(character if character.isprintable() else " " for character in text[:_TEXT_LIMIT])
+    line = " ".join(shown.split())
     found = _ENHANCED.match(line)
     if not found:
         return Reply(code, line)

@@ -86,11 +86,13 @@ def _attempt_all(
     means: Means,
     results: list[tuple[Recipient, Outcome]],
 ) -> str | None:
-    """Add the outcomes of those attempted to `results`; why the rest were not, when the way out failed."""
-    for recipient in window:
+    """Add the outcomes of those attempted to `results`; why the rest were not, when the way out failed.
+
+    All letters are made at once, while what was read of the readers is fresh (promise 2).
+    """
+    for recipient, letter in [(each, _letter(each, stationery, means)) for each in window]:
         if not lease.goes_on:
             break
-        letter = _letter(recipient, stationery, means)
         if isinstance(letter, Outcome):
             results.append((recipient, letter))
             continue
@@ -131,6 +133,7 @@ def _give_back(means: Means, worked: Worked) -> None:
     """Done when all are settled; else due again at the earliest retry, or after the hold."""
     with means.database.transaction() as session:
         now = means.clock()
+        ledger.skip_cancelled(session, worked.claim.send_id)
         due = ledger.next_due(session, worked.claim, now)
         if due and worked.hold:
             due = max(due, now + means.hold)

@@ -47,11 +47,13 @@ class Lease:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_EVERY):
-            try:
+        try:
+            while not self._ended.wait(_LOOK_EVERY):
                 self._look()
-            except Unreachable:
-                self._stop.set()
+        except Unreachable:
+            pass
+        finally:
+            self._stop.set()  # whatever ended the watch: who cannot see a pause must not go on
 
     def _look(self) -> None:
         with self._database.reading() as session:

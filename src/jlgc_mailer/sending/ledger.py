@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.issues import artefacts_of, compiled_value
@@ -24,9 +24,11 @@ from jlgc_mailer.states import (
     FeedbackKind,
     Language,
     ReplyClass,
+    SendStatus,
     SkipReason,
     SubscriptionStatus,
     UncertainPolicy,
+    moves_into,
 )
 
 _SETTLED = (DeliveryStatus.ACCEPTED, DeliveryStatus.REFUSED, DeliveryStatus.SKIPPED)
@@ -142,6 +144,16 @@ def _mark_sending(session: Session, recipients: Sequence[Recipient]) -> None:
         )
 
 
+def skip_cancelled(session: Session, send_id: int) -> None:
+    """If the send is cancelled, whoever waits is skipped, because it was; otherwise nothing happens."""
+    cancelled = select(Send.id).where(Send.id == send_id, Send.status == SendStatus.CANCELLED)
+    session.execute(
+        update(Delivery)
+        .where(Delivery.send_id.in_(cancelled), Delivery.status.in_(moves_into(DeliveryStatus.SKIPPED)))
+        .values(status=DeliveryStatus.SKIPPED, reason=SkipReason.CANCELLED, next_attempt_at=None)
+    )
+
+
 def put_back(session: Session, recipients: Sequence[Recipient]) -> None:
     """Recipients who were not attempted after all are as they were: pending, and charged nothing (S3).
 
@@ -152,7 +164,12 @@ def put_back(session: Session, recipients: Sequence[Recipient]) -> None:
             update(Delivery)
             .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"))
             .where(Delivery.status == DeliveryStatus.SENDING)
-            .values(status=DeliveryStatus.PENDING, attempts=Delivery.attempts - 1),
+            .values(
+                status=DeliveryStatus.PENDING,
+                reason=None,
+                attempts=Delivery.attempts - 1,
+                first_attempt_at=case((Delivery.attempts > 1, Delivery.first_attempt_at)),
+            ),
             [{"delivery_id": each.delivery_id, "attempt": each.attempts} for each in recipients],
         )
 
@@ -177,7 +194,7 @@ def record(
     _write(session, final, *(Delivery.status != settled for settled in _SETTLED))
     _write(session, [row for row in rows if row not in final], Delivery.status == DeliveryStatus.SENDING)
     session.execute(insert(Attempt), [_attempt(recipient, outcome, transport) for recipient, outcome in results])
-    refused = [(recipient, outcome) for recipient, outcome in results if outcome.status is DeliveryStatus.REFUSED]
+    refused = [each for each, row in zip(results, rows, strict=True) if row["new_status"] is DeliveryStatus.REFUSED]
     if refused:
         session.execute(insert(FeedbackEvent), [_refusal(*each) for each in refused])
 

@@ -10,13 +10,12 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import MailingList
-from jlgc_mailer.db.sending import Batch, Delivery, Send
+from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.errors import AmbiguousLocalTime, InvalidInput, NoSuchLocalTime, NotAllowedNow, NotFound
+from jlgc_mailer.sending.ledger import skip_cancelled
 from jlgc_mailer.states import (
     BatchStatus,
-    DeliveryStatus,
     SendStatus,
-    SkipReason,
     UncertainPolicy,
     check_move,
     moves_into,
@@ -124,15 +123,11 @@ def resume(session: Session, send_id: int) -> None:
 def cancel(session: Session, send_id: int, now: datetime) -> None:
     """Nobody who has not got it yet will; each of them is recorded as skipped, because it was cancelled.
 
-    Deliveries on the wire at this instant are still recorded as what they become.
+    Deliveries on the wire at this instant are still recorded as what they become; their worker skips the rest.
     """
     _move(session, find_send(session, send_id), SendStatus.CANCELLED)
     session.execute(update(Send).where(Send.id == send_id).values(finished_at=now))
-    session.execute(
-        update(Delivery)
-        .where(Delivery.send_id == send_id, Delivery.status.in_(moves_into(DeliveryStatus.SKIPPED)))
-        .values(status=DeliveryStatus.SKIPPED, reason=SkipReason.CANCELLED, next_attempt_at=None)
-    )
+    skip_cancelled(session, send_id)
     session.execute(
         update(Batch).where(Batch.send_id == send_id, Batch.status == BatchStatus.READY).values(status=BatchStatus.DONE)
     )

@@ -109,8 +109,8 @@ class SmtpTransport:
         raise TransportTrouble(place=self._relay, stage=Stage.MAIL, problem=str(reply))
 
     def _failed(self, stage: Stage, reply: Reply) -> Outcome:
-        """A refusal of this recipient or message; 421 is the server's farewell and charges nobody (S3)."""
-        if reply.code == 421:
+        """A refusal of this recipient or message; 421, the server's farewell, and nonsense charge nobody (S3)."""
+        if reply.code == 421 or not reply.is_failure:
             self.close()
             raise TransportTrouble(place=self._relay, stage=stage, problem=str(reply))
         self._reset()
@@ -134,6 +134,9 @@ class SmtpTransport:
             return Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, self._clock())
         if reply.is_positive:
             return Outcome(DeliveryStatus.ACCEPTED, Stage.CONTENT, reply, self._clock())
+        if not reply.is_failure:
+            self.close()
+            return Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, reply, self._clock())
         return self._failed(Stage.CONTENT, reply)
 
     @contextmanager
@@ -141,7 +144,7 @@ class SmtpTransport:
         """Losing the connection here is nobody's fault but the way's: nothing was accepted yet."""
         try:
             yield
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, ValueError) as error:  # ValueError: a name that cannot be encoded
             self.close()
             raise TransportTrouble(place=self._relay, stage=stage, problem=_sentence(error)) from error
 

@@ -182,6 +182,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     sa.UniqueConstraint("send_id", "subscriber_id", name=op.f("uq_deliveries_send_id_subscriber_id"))
     )
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deliveries_subscriber_id"), ["subscriber_id"], unique=False)
+
     op.create_table("send_lists",
     sa.Column("send_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
     sa.Column("list_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -240,6 +243,9 @@ def downgrade() -> None:
 
     op.drop_table("attempts")
     op.drop_table("send_lists")
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deliveries_subscriber_id"))
+
     op.drop_table("deliveries")
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.drop_index("ix_batches_status_due_at")
