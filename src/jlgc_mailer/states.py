@@ -32,6 +32,13 @@ class SendStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Priority(StrEnum):
+    """Urgent sends never wait behind normal ones."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+
+
 class BatchStatus(StrEnum):
     """A claimable unit. An expired lease makes a claimed batch claimable again."""
 
@@ -44,7 +51,6 @@ class DeliveryStatus(StrEnum):
     """What became of one recipient of one send. Never "delivered": 250 means accepted."""
 
     PENDING = "pending"
-    SENDING = "sending"
     DEFERRED = "deferred"
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -139,21 +145,20 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, frozenset[str]]] = {
         "scheduled": frozenset({"sending", "paused", "cancelled"}),
         "sending": frozenset({"paused", "finished", "cancelled"}),
         "paused": frozenset({"scheduled", "sending", "cancelled"}),
-        "finished": frozenset(),
+        "finished": frozenset({"sending"}),
         "cancelled": frozenset(),
     },
     BatchStatus: {
         "ready": frozenset({"claimed", "done"}),
         "claimed": frozenset({"claimed", "ready", "done"}),
-        "done": frozenset(),
+        "done": frozenset({"ready"}),
     },
     DeliveryStatus: {
-        "pending": frozenset({"sending", "skipped"}),
-        "sending": frozenset({"pending", "deferred", "accepted", "refused", "uncertain"}),
-        "deferred": frozenset({"sending", "skipped", "deferred", "accepted", "refused"}),
-        "uncertain": frozenset({"deferred", "accepted", "refused"}),
+        "pending": frozenset({"deferred", "accepted", "refused", "uncertain", "skipped"}),
+        "deferred": frozenset({"deferred", "accepted", "refused", "uncertain", "skipped"}),
+        "uncertain": frozenset({"pending", "deferred", "accepted", "refused"}),
         "accepted": frozenset(),
-        "refused": frozenset(),
+        "refused": frozenset({"deferred"}),
         "skipped": frozenset(),
     },
 }

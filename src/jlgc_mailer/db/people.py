@@ -26,7 +26,10 @@ class MailingList(Base):
 
 
 class Subscriber(Base):
-    """A person, known by one address. `address_key` is equal for all spellings of the same mailbox."""
+    """A person, known by one address. `address_key` is equal for all spellings of the same mailbox.
+
+    `zone` is the IANA time zone that the person lives in; None: that of the send.
+    """
 
     __tablename__ = "subscribers"
 
@@ -35,6 +38,7 @@ class Subscriber(Base):
     address_key: Mapped[str] = mapped_column(String(320), unique=True)
     name: Mapped[ShortText] = mapped_column(default="")
     language: Mapped[Language] = mapped_column(enum_column(Language))
+    zone: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[Moment]
 
 

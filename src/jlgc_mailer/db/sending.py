@@ -1,20 +1,23 @@
-"""What is sent: sends, batches, deliveries and attempts. This is the ledger."""
+"""What is sent: sends, batches, deliveries and attempts. This is the ledger. And how the ways out are."""
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from jlgc_mailer.db.base import Base, BigId, Key, Moment, ShortText, UtcDateTime, enum_column
 from jlgc_mailer.db.issues import Revision
 from jlgc_mailer.db.people import MailingList
-from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, UncertainPolicy
+from jlgc_mailer.states import BatchStatus, DeliveryStatus, Priority, SendStatus, Stage, UncertainPolicy
 
 
 class Send(Base):
     """One distribution of one revision to one audience at one time.
 
     `recipe` names the compiled artefacts that were current when it was scheduled; they are what is sent.
+    `local_time`: `due_at` is when the first zone of its readers reaches the wall-clock time that was asked for; each
+    other zone has batches that are due when it gets there. `key_id` names the secret that signed the first letter, so
+    that retries are the same octets after a change of keys (M12). `served_at` is when a batch of it was last claimed.
     """
 
     __tablename__ = "sends"
@@ -27,7 +30,11 @@ class Send(Base):
     due_at: Mapped[Moment]
     zone: Mapped[str] = mapped_column(String(64))
     on_uncertain: Mapped[UncertainPolicy] = mapped_column(enum_column(UncertainPolicy))
+    priority: Mapped[Priority] = mapped_column(enum_column(Priority), server_default=Priority.NORMAL)
+    local_time: Mapped[bool] = mapped_column(server_default=false())
     batch_size: Mapped[int]
+    key_id: Mapped[int | None]
+    served_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[Moment]
     planned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -48,6 +55,8 @@ class Batch(Base):
     """A claimable range of deliveries: those of its send whose ids lie between `first_id` and `last_id`.
 
     `claim` is the worker's own mark while it holds the batch; the lease tells until when it is believed.
+    `on_wire` is the worker's intent: the ids of those deliveries that it may be sending now, as a JSON array. If it
+    vanishes and its journal with it, exactly these are uncertain.
     """
 
     __tablename__ = "batches"
@@ -66,11 +75,12 @@ class Batch(Base):
     nudged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     claim: Mapped[int | None] = mapped_column(BigInteger)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    on_wire: Mapped[str | None] = mapped_column(Text)
     hold: Mapped[str | None] = mapped_column(Text)
 
 
 class Delivery(Base):
-    """One recipient of one send. `address` and `compiled_id` are fixed when the send is planned."""
+    """One recipient of one send. `address`, `name` and `compiled_id` are fixed when the send is planned (M12)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (UniqueConstraint("send_id", "subscriber_id"),)
@@ -83,6 +93,7 @@ class Delivery(Base):
     list_id: Mapped[int] = mapped_column(BigId, ForeignKey("mailing_lists.id"))
     compiled_id: Mapped[int] = mapped_column(BigId, ForeignKey("compiled_artefacts.id"))
     address: Mapped[str] = mapped_column(String(320))
+    name: Mapped[ShortText] = mapped_column(server_default="")
     status: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
     reason: Mapped[str | None] = mapped_column(String(40))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
@@ -94,9 +105,10 @@ class Attempt(Base):
     """One SMTP transaction and how it ended."""
 
     __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_delivery_id_number", "delivery_id", "number", unique=True),)
 
     id: Mapped[Key]
-    delivery_id: Mapped[int] = mapped_column(BigId, ForeignKey("deliveries.id"), index=True)
+    delivery_id: Mapped[int] = mapped_column(BigId, ForeignKey("deliveries.id"))
     number: Mapped[int]
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     outcome: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
@@ -105,3 +117,19 @@ class Attempt(Base):
     status: Mapped[str | None] = mapped_column(String(12))
     text: Mapped[str] = mapped_column(Text, default="")
     transport: Mapped[ShortText]
+
+
+class TransportState(Base):
+    """How a way out is: paused after trouble until then, or until somebody sees to it when `paused_until` is None.
+
+    There is a row only while there is trouble. `fingerprint` tells whether its configuration was changed since.
+    """
+
+    __tablename__ = "transport_states"
+
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    failures: Mapped[int]
+    problem: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[Moment]
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
