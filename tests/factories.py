@@ -16,7 +16,7 @@ from jlgc_mailer.db.people import MailingList, Subscriber
 from jlgc_mailer.db.sending import Send
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.schedule import Order, schedule
-from jlgc_mailer.states import Language, UncertainPolicy
+from jlgc_mailer.states import Language, Priority, UncertainPolicy
 
 _numbers = count(1)
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,9 +69,10 @@ def subscriber(
     address: str | None = None,
     name: str = "Aiko Tanaka",
     language: Language = Language.ENGLISH,
+    zone: str = "",
 ) -> Subscriber:
     """A confirmed subscriber of the list."""
-    someone = person(address or f"reader{next(_numbers)}@example.com", name, language)
+    someone = person(address or f"reader{next(_numbers)}@example.com", name, language, zone)
     confirm(session, [someone], mailing_list.id, Evidence("test", "I agreed in a test"), _LONG_AGO)
     return session.scalars(select(Subscriber).where(Subscriber.address_key == someone.address.key)).one()
 
@@ -95,12 +96,16 @@ def send(
     planned: bool = True,
     batch_size: int = 100,
     on_uncertain: UncertainPolicy = UncertainPolicy.HOLD,
+    due_at: datetime | None = None,
+    priority: Priority = Priority.NORMAL,
+    local_time: bool = False,
 ) -> Send:
-    """A send that is due now; planned unless told otherwise."""
+    """A send that is due now, in London; planned unless told otherwise."""
     now = mailer.clock()
     artefacts = compiled_artefacts(session, revision, mailer.press, now)
-    created = schedule(session, artefacts, Order(now, "Europe/London", lists, on_uncertain, batch_size), now)
+    order = Order(due_at or now, "Europe/London", lists, on_uncertain, batch_size, priority, local_time)
+    created = schedule(session, artefacts, order, now)
     if planned:
-        plan(session, created.id, now)
+        plan(session, created.id, now, mailer.keyring.key_id)
     session.flush()
     return created

@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from jlgc_mailer.sending.letters import Letter
+from jlgc_mailer.sending.outcomes import Outcome
+from jlgc_mailer.sending.transports import Supply
 
 HANG_UP = "hang up"
 
@@ -32,6 +36,7 @@ class Receiver:
     data: dict[str, list[str]] = field(default_factory=dict)
     mail: list[str] = field(default_factory=list)
     latency: float = 0
+    offers_smtputf8: bool = True
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     port: int = 0
@@ -75,7 +80,9 @@ class Receiver:
     def make_server(self) -> SMTP:
         """One connection's protocol."""
         self.connections += 1
-        return SMTP(self, hostname="receiver.example", loop=asyncio.get_running_loop())
+        return SMTP(
+            self, hostname="receiver.example", loop=asyncio.get_running_loop(), enable_SMTPUTF8=self.offers_smtputf8
+        )
 
 
 def _next(script: dict[str, list[str]], address: str) -> str | None:
@@ -109,3 +116,18 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
         thread.join(10)
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+class Overheard:
+    """A supply that passes everything on; `on_note` is called after each note with whom letters go out to."""
+
+    def __init__(self, supply: Supply, on_note: Callable[[list[str]], None]) -> None:
+        self._supply = supply
+        self._on_note = on_note
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._supply, name)
+
+    def note(self, settled: Sequence[tuple[Letter, Outcome]], going_out: Sequence[Letter]) -> None:
+        self._supply.note(settled, going_out)
+        self._on_note([letter.address for letter in going_out])

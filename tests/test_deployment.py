@@ -67,7 +67,7 @@ def test_images_of_others_are_named_with_a_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_commands_of_services_are_commands_of_the_program(name: str) -> None:
-    _understand(list(OURS[name]["command"]))
+    assert not isinstance(_understand(list(OURS[name]["command"])), click.Group)
 
 
 def test_processes_start_after_the_tables_are_there() -> None:
@@ -250,20 +250,21 @@ def _arguments(line: str) -> list[str] | None:
     return [word.replace("%i", "worker") for word in words[at + 1 : end]]  # systemd's word for which of several
 
 
-def _understand(words: list[str]) -> None:
-    """Resolve a command and its options without running it; raises click.UsageError for what does not exist."""
+def _understand(words: list[str]) -> click.Command:
+    """The command that is meant, its options resolved, not run; raises click.UsageError for what does not exist."""
     command: click.Command = group
     context = click.Context(group, info_name="jlgc-mailer")
     while isinstance(command, click.Group):
         _, words, _ = command.make_parser(context).parse_args(list(words))
         if not words:
-            return
+            return command
         name, found, words = command.resolve_command(context, words)
         assert found is not None
         command = found
         if isinstance(command, click.Group):
             context = click.Context(command, info_name=name, parent=context)
     command.make_context(context.info_name, list(words), parent=context)
+    return command
 
 
 def test_the_readme_names_the_two_commands() -> None:
@@ -284,16 +285,39 @@ def test_targets_in_papers_exist(paper: Path) -> None:
     assert named <= _rules()
 
 
-@papers
-def test_commands_in_papers_exist(paper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that ask before they do something are answered."""
     monkeypatch.setattr("click.core.confirm", lambda *_args, **_kwargs: True)
-    for line in _code(paper):
-        words = _arguments(line)
-        if words:
-            try:
-                _understand(words)
-            except click.UsageError as error:
-                pytest.fail(f"{line!r}: {error.format_message()}")
+
+
+@papers
+@pytest.mark.usefixtures("unasked")
+def test_commands_in_papers_exist(paper: Path) -> None:
+    assert [problem for line in _code(paper) for problem in _problems(line)] == []
+
+
+def _problems(line: str) -> Iterator[str]:
+    words = _arguments(line)
+    if words:
+        try:
+            _understand(words)
+        except click.UsageError as error:
+            yield f"{line!r}: {error.format_message()}"
+
+
+@pytest.mark.usefixtures("unasked")
+def test_commands_are_found_in_the_papers_that_people_follow() -> None:
+    """If none were found, the test above would pass whatever they are."""
+    for name, some in (
+        ("README.md", 3),
+        ("docs/staff-guide.md", 12),
+        ("docs/staff-guide.ja.md", 12),
+        ("docs/runbook.md", 3),
+    ):
+        found = [words for line in _code(ROOT / name) if (words := _arguments(line))]
+        assert len(found) >= some, name
+        assert {_understand(words).name for words in found} - {group.name}, name
 
 
 @papers

@@ -1,8 +1,9 @@
 """The composition root: puts the parts together from settings. Shells take a Mailer and nothing else."""
 
-from collections.abc import Callable, Iterator
+import mmap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -14,28 +15,64 @@ from jlgc_mailer.content.issues import Press
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.db.migrate import require_current
 from jlgc_mailer.errors import Unreachable
+from jlgc_mailer.mail.dkim import read_signer
+from jlgc_mailer.mail.dkim_keys import FOLDER
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.render.source import Site
-from jlgc_mailer.sending.deliver import Means
-from jlgc_mailer.sending.letters import Identity
+from jlgc_mailer.sending.letters import Identity, Signer
+from jlgc_mailer.sending.means import Means
 from jlgc_mailer.sending.outcomes import RetryPolicy
+from jlgc_mailer.sending.pace import Pace
+from jlgc_mailer.sending.pace.in_process import InProcessPace
+from jlgc_mailer.sending.pace.on_redis import RedisPace
+from jlgc_mailer.sending.routes import Route, sent_since
 from jlgc_mailer.sending.transports import Transport
-from jlgc_mailer.sending.transports.smtp import Relay, SmtpTransport
-from jlgc_mailer.settings import Settings
-from jlgc_mailer.states import Language
+from jlgc_mailer.settings import Settings, read_routes
+from jlgc_mailer.states import Language, Priority
 
 DELIVER_TASK = "jlgc_mailer.deliver"
 TICK_TASK = "jlgc_mailer.tick"
 JUDGE_TASK = "jlgc_mailer.judge"
 
 # Redis gives unacknowledged messages back only after this time; the ledger does not wait for it (promise 4).
-_REDIS_OPTIONS = {"visibility_timeout": 300, "socket_connect_timeout": 5, "socket_timeout": 30}
+_REDIS_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_connect_timeout": 5,
+    "socket_timeout": 30,
+    "queue_order_strategy": "priority",  # the queues in the order below, not in turn
+}
 _MEMORY_OPTIONS = {"polling_interval": 0.05}
+
+_SHORT = "jlgc_mailer.short"
+_QUEUES = {Priority.URGENT: "jlgc_mailer.urgent", Priority.NORMAL: "jlgc_mailer"}
+_NUDGE_EXPIRES = 30
 
 
 def utc_now() -> datetime:
     """The clock of everything that runs for real."""
     return datetime.now(UTC)
+
+
+class StopSign:
+    """Tells a process and all that are forked from it to end.
+
+    It is one octet of shared memory: a process that is killed cannot leave it locked, as it could a semaphore.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    def set(self) -> None:
+        """End."""
+        self._memory[0] = 1
+
+    def clear(self) -> None:
+        """Go on."""
+        self._memory[0] = 0
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        return self._memory[0] == 1
 
 
 @dataclass(frozen=True)
@@ -73,20 +110,31 @@ class Mailer:
         organisation = {Language.ENGLISH: own.organisation_en, Language.JAPANESE: own.organisation_ja}
         return Press(Site(own.public_url, organisation, own.postal_address, own.contact), templates_folder())
 
-    def open_transport(self) -> Transport:
-        """The way out; it connects when the first letter is handed over."""
+    @cached_property
+    def signer(self) -> Signer | None:
+        """Signs what we send, if the home folder has DKIM keys."""
+        return read_signer(self.settings.home / FOLDER, self.settings.signing_domain)
+
+    @cached_property
+    def routes(self) -> Sequence[Route]:
+        """The ways out."""
+        return read_routes(self.settings)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """The budgets of the ways out: in Redis where that is the broker, else in this process."""
         own = self.settings
-        relay = Relay(
-            host=own.smtp_host,
-            port=own.smtp_port,
-            security=own.smtp_security,
-            user=own.smtp_user,
-            password=own.smtp_password.get_secret_value(),
-            ehlo_name=own.smtp_ehlo_name or None,
-            timeout=own.smtp_timeout,
-            messages_per_connection=own.smtp_messages_per_connection,
-        )
-        return SmtpTransport(relay, self.clock)
+        return RedisPace(own.broker_url, self._sent_since) if own.has_redis else InProcessPace(self._sent_since)
+
+    def _sent_since(self, transport: str, since: datetime) -> int:
+        with self.database.reading() as session:
+            return sent_since(session, transport, since)
+
+    def open_transport(self, route: Route, connections: int) -> Transport:
+        """A way out; it connects when the first letter is handed over."""
+        from jlgc_mailer.sending.transports.smtp.wire import SmtpTransport
+
+        return SmtpTransport(replace(route.relay, connections=connections), self.clock)
 
     @cached_property
     def means(self) -> Means:
@@ -98,8 +146,25 @@ class Mailer:
             timedelta(seconds=own.retry_longest_seconds),
             timedelta(seconds=own.retry_give_up_seconds),
         )
-        hold = timedelta(seconds=own.hold_seconds)
-        return Means(self.database, self.identity, self.open_transport, self.clock, retry, own.lease, hold)
+        return Means(
+            database=self.database,
+            identity=self.identity,
+            signer=self.signer,
+            routes=self.routes,
+            open_transport=self.open_transport,
+            pace=self.pace,
+            clock=self.clock,
+            retry=retry,
+            lease=own.lease,
+            turn=timedelta(seconds=own.turn_seconds),
+            journals=own.home / "journals",
+            is_stopping=self.stopping.is_set,
+        )
+
+    @cached_property
+    def stopping(self) -> StopSign:
+        """Set when this process and those forked from it are to end."""
+        return StopSign()
 
     @cached_property
     def queue(self) -> Celery:
@@ -109,14 +174,14 @@ class Mailer:
         app.conf.update(
             task_ignore_result=True,
             task_acks_late=True,
-            # Short tasks have a queue of their own: they must not wait behind the batches of a long send.
-            task_queues={"jlgc_mailer.short": {}, "jlgc_mailer": {}},
-            task_default_queue="jlgc_mailer",
-            task_routes={name: {"queue": "jlgc_mailer.short"} for name in (TICK_TASK, JUDGE_TASK)},
+            # Short tasks and urgent sends have queues of their own: they do not wait behind the batches of a long one.
+            task_queues={_SHORT: {}, _QUEUES[Priority.URGENT]: {}, _QUEUES[Priority.NORMAL]: {}},
+            task_default_queue=_QUEUES[Priority.NORMAL],
+            task_routes={name: {"queue": _SHORT} for name in (TICK_TASK, JUDGE_TASK)},
             worker_prefetch_multiplier=1,
             worker_hijack_root_logger=False,
             broker_connection_retry_on_startup=True,
-            broker_transport_options=_MEMORY_OPTIONS if own.broker_url.startswith("memory:") else _REDIS_OPTIONS,
+            broker_transport_options=_REDIS_OPTIONS if own.has_redis else _MEMORY_OPTIONS,
             beat_schedule={
                 # A tick that waited for a busy worker is no use when the next one is there.
                 "tick": {
@@ -129,11 +194,16 @@ class Mailer:
         )
         return app
 
-    def nudge(self, task: str, times: int = 1) -> None:
+    def nudge(self, task: str) -> None:
         """Tell a worker, after the commit, that there is work; a message that is lost only costs time (promise 4)."""
         with self._broker_reachable():
+            self.queue.send_task(task, retry=False, expires=3600)
+
+    def nudge_delivery(self, priority: Priority, times: int) -> None:
+        """Tell so many workers that batches wait. They are announced again before these messages expire."""
+        with self._broker_reachable():
             for _ in range(times):
-                self.queue.send_task(task, retry=False, expires=3600)
+                self.queue.send_task(DELIVER_TASK, queue=_QUEUES[priority], retry=False, expires=_NUDGE_EXPIRES)
 
     def require_broker(self) -> None:
         """Raise Unreachable unless the broker answers."""

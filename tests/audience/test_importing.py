@@ -139,9 +139,22 @@ def test_one_address_in_several_rows_is_one_person(mailer: Mailer, news: int, fi
 
 def test_japanese_column_names_are_understood() -> None:
     assert (
-        rows("氏名,メールアドレス,言語\n愛子,aiko@example.org,ja\n")[0]
-        == rows("email,name,language\naiko@example.org,愛子,ja")[0]
+        rows("氏名,メールアドレス,言語,タイムゾーン\n愛子,aiko@example.org,ja,Asia/Tokyo\n")[0]
+        == rows("email,name,language,zone\naiko@example.org,愛子,ja,Asia/Tokyo")[0]
     )
+
+
+def test_zones_are_read_and_a_wrong_one_is_told_with_its_line(mailer: Mailer, news: int, file: Path) -> None:
+    file.write_text(
+        "email,zone\na@example.org,Asia/Tokyo\nb@example.org,Tokyo\nc@example.org,\nd@example.org\n", encoding="utf-8"
+    )
+    result, bad = run(mailer, news, file)
+    assert result == ImportResult(added=3, bad=1)
+    assert [(row.line, row.reason) for row in bad] == [
+        (3, "Zone 'Tokyo' cannot be used: it is no time zone. Write it like Europe/London or Asia/Tokyo.")
+    ]
+    with mailer.database.reading() as session:
+        assert [someone.zone for someone, _, _ in subscriptions(session)] == ["Asia/Tokyo", None, None]
 
 
 def test_a_row_with_octets_of_another_encoding_is_bad_and_the_others_are_not_garbled(
@@ -175,7 +188,7 @@ def test_a_file_without_a_header_is_refused_whole(
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidFile) as caught:
         run(mailer, news, file)
-    remedy = "Begin the file with a line such as: email,name,language"
+    remedy = "Begin the file with a line such as: email,name,language,zone"
     assert str(caught.value) == f"{file}:1: {problem}. {remedy}"
     assert stored(mailer) == []
 

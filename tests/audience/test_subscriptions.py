@@ -1,7 +1,11 @@
 """Joining and leaving: each once, each with its proof."""
 
+import random
+import threading
+import time
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -81,6 +85,60 @@ def test_a_person_known_from_one_list_joins_another_as_the_same_person(mailer: M
         assert confirm(session, [AIKO], news.id, FORM, mailer.clock()) == 1
         assert confirm(session, [AIKO], jobs.id, FORM, mailer.clock()) == 1
         assert [(tie[0].id, tie[2].name) for tie in subscriptions(session)] == [(1, "jobs"), (1, "news")]
+
+
+def test_the_same_people_confirmed_at_the_same_moment_are_confirmed_once(mailer: Mailer) -> None:
+    """L3: one proof for each, whoever comes first and whatever the order of their files; nobody fails."""
+    with mailer.database.transaction() as session:
+        news = factories.mailing_list(session).id
+        known = [person(f"r{number}@example.org", "", "en") for number in range(0, 300, 2)]
+        confirm(session, known, factories.mailing_list(session, "jobs").id, FORM, mailer.clock())
+    people = [person(f"r{number}@example.org", "", "en") for number in range(300)]
+    together = threading.Barrier(4)
+
+    def import_(turn: int) -> int:
+        shuffled = random.Random(turn).sample(people, len(people))
+        together.wait(10)
+        with mailer.database.transaction() as session:
+            return confirm(session, shuffled, news, FORM, mailer.clock())
+
+    with ThreadPoolExecutor(4) as pool:
+        added = list(pool.map(import_, range(4)))
+    assert sorted(added) == [0, 0, 0, 300]
+    with mailer.database.reading() as session:
+        proofs = session.scalars(select(ConsentRecord.subscriber_id).where(ConsentRecord.list_id == news)).all()
+        assert len(proofs) == len(set(proofs)) == len(list(subscriptions(session, "news"))) == 300
+
+
+def test_whoever_confirms_somebody_beside_us_finds_them_confirmed(mailer: Mailer) -> None:
+    """The other has looked before our commit, and comes to write after it."""
+    with mailer.database.transaction() as session:
+        news = factories.mailing_list(session).id
+        confirm(session, [AIKO], factories.mailing_list(session, "jobs").id, FORM, mailer.clock())
+    added: list[int] = []
+
+    def import_() -> None:
+        with mailer.database.transaction() as session:
+            added.append(confirm(session, [AIKO], news, FORM, mailer.clock()))
+
+    other = threading.Thread(target=import_)
+    with mailer.database.transaction() as session:
+        assert confirm(session, [AIKO], news, FORM, mailer.clock()) == 1
+        other.start()
+        time.sleep(0.3)
+    other.join(10)
+    assert added == [0]
+    with mailer.database.reading() as session:
+        assert len(session.scalars(select(ConsentRecord).where(ConsentRecord.list_id == news)).all()) == 1
+
+
+def test_a_zone_is_kept_as_it_was_given_first(mailer: Mailer) -> None:
+    with mailer.database.transaction() as session:
+        news, jobs = factories.mailing_list(session), factories.mailing_list(session, "jobs")
+        confirm(session, [person("ken@example.org", "", "en", " Asia/Tokyo ")], news.id, FORM, mailer.clock())
+        confirm(session, [person("ken@example.org", "", "en", "Europe/Paris"), AIKO], jobs.id, FORM, mailer.clock())
+        assert history(session, find_subscriber(session, "ken@example.org"))["zone"] == "Asia/Tokyo"
+        assert history(session, find_subscriber(session, "aiko@example.org"))["zone"] is None
 
 
 def test_confirming_nobody_does_nothing(mailer: Mailer) -> None:
@@ -211,6 +269,7 @@ def test_the_history_of_a_person_holds_all_that_is_known(mailer: Mailer) -> None
         (lambda: person("aiko", "", "en"), "Address 'aiko'"),
         (lambda: person("a@example.org", "x" * 201, "en"), "Name"),
         (lambda: person("a@example.org", "a\0b", "en"), "Name"),
+        (lambda: person("a@example.org", "", "en", "Tokyo"), "Zone 'Tokyo' cannot be used: it is no time zone."),
         (lambda: person("a@example.org", "", "fr"), "Language 'fr' cannot be used: choose en or ja."),
     ],
 )

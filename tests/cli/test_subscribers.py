@@ -46,6 +46,13 @@ def test_a_person_is_added_listed_and_shown_with_the_proof(run: Command) -> None
     )
 
 
+def test_a_person_is_added_with_the_zone_they_live_in(run: Command) -> None:
+    assert run(*ADD, *FORM, "--zone", "Tokyo").sentence(2).startswith("Zone 'Tokyo' cannot be used")
+    assert run(*ADD, *FORM, "--zone", "Asia/Tokyo").words() == "Added Aiko@example.org."
+    assert run("subscribers", "show", "aiko@example.org", "--json").json()["zone"] == "Asia/Tokyo"
+    assert "zone Asia/Tokyo" in run("subscribers", "show", "aiko@example.org").words()
+
+
 def test_what_cannot_be_added_or_found_is_told(run: Command) -> None:
     """A missing proof is misuse (L3)."""
     assert run(*ADD).sentence(2).startswith("Missing option '--evidence'.")

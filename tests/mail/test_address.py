@@ -64,6 +64,12 @@ def test_spellings_of_one_mailbox_have_one_key(one: str, other: str) -> None:
     assert parse_address(one).key == parse_address(other).key
 
 
+def test_letters_that_only_look_alike_when_folded_are_two_peoples() -> None:
+    """Case is ignored, and nothing else: casefold() would make one person of these."""
+    keys = [parse_address(text).key for text in ("straße@example.org", "strasse@example.org", "STRASSE@example.org")]
+    assert keys == ["straße@example.org", "strasse@example.org", "strasse@example.org"]
+
+
 def test_a_tag_and_a_dot_make_another_mailbox() -> None:
     keys = {parse_address(text).key for text in ("ab@example.org", "a.b@example.org", "ab+news@example.org")}
     assert len(keys) == 3

@@ -1,10 +1,13 @@
 """Tokens: they carry numbers, and nobody else can make one."""
 
+import base64
+import hashlib
+import hmac
 import string
 from itertools import combinations, count
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jlgc_mailer.mail.tokens import Keyring, Purpose
@@ -21,6 +24,30 @@ def test_a_token_reads_back_as_its_numbers(numbers: tuple[int, ...], purpose: Pu
     token = RING.sign(purpose, *numbers)
     assert RING.read(purpose, token) == numbers
     assert set(token) <= ALPHABET
+
+
+def slow_token(key: bytes, purpose: Purpose, numbers: tuple[int, ...]) -> str:
+    """The format in the standard library's words; tokens live for ever, so it must never change."""
+    payload = hashlib.sha256(b"key id" + key).digest()[:1]
+    for number in numbers:
+        groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+        payload += bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+    mac = hmac.digest(key, purpose.encode() + b"\0" + payload, "sha256")[:10]
+    return base64.b32encode(payload + mac).decode().rstrip("=").lower()
+
+
+@given(
+    st.binary(min_size=1, max_size=200),
+    NUMBERS | st.lists(st.integers(min_value=0, max_value=2**40), max_size=2).map(tuple),
+    st.sampled_from(Purpose),
+)
+@example(b"k" * 64, (1,), Purpose.BOUNCE)
+@example(b"k" * 65, (1,), Purpose.BOUNCE)
+def test_a_token_is_base32_of_key_id_varints_and_half_an_hmac(
+    key: bytes, numbers: tuple[int, ...], purpose: Purpose
+) -> None:
+    """F1, M10, M11: RFC 2104 and RFC 4648, whatever the length of key and payload."""
+    assert Keyring((key,)).sign(purpose, *numbers) == slow_token(key, purpose, numbers)
 
 
 @given(NUMBERS, st.sampled_from(Purpose))
@@ -73,6 +100,22 @@ def test_the_first_key_signs_and_all_read() -> None:
     assert both.read(Purpose.UNSUBSCRIBE, RING.sign(Purpose.UNSUBSCRIBE, 7)) == (7,)
     assert both.sign(Purpose.UNSUBSCRIBE, 7) == Keyring((NEW,)).sign(Purpose.UNSUBSCRIBE, 7)
     assert RING.read(Purpose.UNSUBSCRIBE, both.sign(Purpose.UNSUBSCRIBE, 7)) is None
+
+
+def test_a_retry_is_signed_with_the_key_of_the_first_attempt() -> None:
+    """M12: though a new key was put before it meanwhile."""
+    both = Keyring((NEW, OLD))
+    again = both.signing(RING.key_id)
+    assert again.sign(Purpose.MESSAGE_ID, 7) == RING.sign(Purpose.MESSAGE_ID, 7)
+    assert again.key_id == RING.key_id
+    assert again.read(Purpose.MESSAGE_ID, both.sign(Purpose.MESSAGE_ID, 7)) == (7,)
+
+
+def test_without_a_wish_or_the_key_for_it_the_first_key_signs() -> None:
+    """M12"""
+    both = Keyring((NEW, OLD))
+    gone = next(number for number in range(256) if number not in {both.key_id, RING.key_id})
+    assert both.signing(None) == both.signing(gone) == both
 
 
 def test_two_keys_of_which_tokens_begin_alike_both_read() -> None:

@@ -1,12 +1,14 @@
 """The envelope sender names its delivery, to us alone."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jlgc_mailer.mail.address import parse_address
 from jlgc_mailer.mail.tokens import Keyring, Purpose
-from jlgc_mailer.mail.verp import delivery_of, envelope_sender
+from jlgc_mailer.mail.verp import bounce_address, bounce_token, delivery_of, envelope_sender
 
 RING = Keyring((b"a secret for tests that is long enough to be one",))
 IDS = st.integers(min_value=0, max_value=2**63 - 1)
@@ -28,6 +30,14 @@ def test_an_envelope_sender_is_an_address_with_a_short_local_part(delivery_id: i
     assert len(local.encode()) <= 64
     assert domain == "bounce.example.org"
     assert parse_address(address).spec == address
+
+
+@given(IDS)
+def test_its_token_alone_names_the_delivery_in_letters_and_digits(delivery_id: int) -> None:
+    """F1, M15: fit for an ENVID, which is at most 100 characters."""
+    token = bounce_token(delivery_id, RING)
+    assert re.fullmatch("[a-z2-7]{20,32}", token)
+    assert bounce_address(token, "bounce.example.org") == envelope_sender(delivery_id, RING, "bounce.example.org")
 
 
 @given(IDS, st.data())

@@ -19,6 +19,10 @@ INLINE = st.lists(
     st.sampled_from(["*", "**", "_", "「", "」", "。", "です", "漢字", "word", "two words", " ", "\n", MARK])
 )
 
+TAGS = {"div", "span", "p", "br", "hr", "strong", "em", "a", "ul", "ol", "li", "blockquote", "pre", "code"} | {
+    f"h{level}" for level in range(3, 7)
+}
+
 
 def text_of(markdown: str, language: Language = EN) -> Text:
     [part] = parts(markdown, language, PICTURES)
@@ -188,14 +192,22 @@ class TestRefusals:
 @example("&#x80;&nbsp;\u2028", JA)
 @example("[" * 200 + "a" + "](b)" * 200, EN)
 @example("> " * 300 + "a", EN)
-def test_any_text_gives_parts_or_a_refusal(markdown: str, language: Language) -> None:
+def test_any_text_gives_safe_parts_or_a_refusal_with_its_line(markdown: str, language: Language) -> None:
     try:
-        found = parts(markdown, language, PICTURES)
-    except InvalidFile:
+        found = parts(markdown, language, PICTURES, place="en.md")
+    except InvalidFile as refused:
+        line = re.match(r"en\.md:(\d+): \S", str(refused))
+        assert line
+        assert 1 <= int(line[1]) <= len(re.split(r"\r\n|\r|\n", markdown))
         return
+    addresses = [part.url for part in found if isinstance(part, Button)]
     for part in found:
         if isinstance(part, Text):
-            ET.fromstring(f"<div>{part.html}</div>")
+            elements = list(ET.fromstring(f"<div>{part.html}</div>").iter())
+            assert {element.tag for element in elements} <= TAGS
+            addresses += [element.attrib["href"] for element in elements if element.tag == "a"]
+    assert all(address.lower().startswith(("http://", "https://", "mailto:")) for address in addresses)
+    assert all(part.picture in PICTURES.values() for part in found if isinstance(part, Image))
 
 
 @given(INLINE, st.sampled_from(Language))

@@ -8,7 +8,11 @@ import pytest
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.sending import Send
-from jlgc_mailer.sending.deliver import Worked, deliver_next
+from jlgc_mailer.sending.claim import Claim, claim_next, renew
+from jlgc_mailer.sending.deliver import deliver_next
+from jlgc_mailer.sending.ledger import take_due
+from jlgc_mailer.sending.letters import Recipient
+from jlgc_mailer.sending.means import Worked
 from jlgc_mailer.sending.progress import Account, account
 from jlgc_mailer.states import UncertainPolicy
 from tests import factories
@@ -39,6 +43,16 @@ class Story:
         while self.turn():
             pass
 
+    def vanish(self, on_wire: int) -> tuple[Claim, list[Recipient]]:
+        """A worker claims a batch, writes down its intent, and is gone with its machine and its journal."""
+        means = self.mailer.means
+        with means.database.transaction() as session:
+            claim = claim_next(session, means.clock(), means.lease)
+            assert claim is not None
+            due = take_due(session, claim, [self.list_id], 0, on_wire, means.clock())
+            assert renew(session, claim, means.clock() + means.lease, [each.delivery_id for each in due.recipients])
+        return claim, list(due.recipients)
+
     @property
     def account(self) -> Account:
         with self.mailer.database.reading() as session:
@@ -62,7 +76,7 @@ def tell(make_mailer: Callable[..., Mailer], receiver: Receiver) -> Callable[...
         planned: bool = True,
         **settings: Any,
     ) -> Story:
-        mailer = make_mailer(**{"smtp_port": receiver.port, **settings})
+        mailer = make_mailer(**{"smtp_port": receiver.port, "turn_seconds": 0, **settings})
         with mailer.database.transaction() as session:
             news = factories.mailing_list(session)
             people = [factories.subscriber(session, news, f"r{n}@example.com") for n in range(readers)]

@@ -1,5 +1,7 @@
 """Delivering: everybody once, nobody who left, and the ledger says what the receiver has."""
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,19 +12,32 @@ from sqlalchemy import select
 from jlgc_mailer.audience.subscriptions import Evidence, unsubscribe
 from jlgc_mailer.audience.suppression import suppress
 from jlgc_mailer.db.feedback import FeedbackEvent
-from jlgc_mailer.db.people import Subscriber
-from jlgc_mailer.db.sending import Attempt, Batch, Delivery
+from jlgc_mailer.db.people import MailingList
+from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
 from jlgc_mailer.mail.replies import Reply
-from jlgc_mailer.sending import ledger, schedule
-from jlgc_mailer.sending.claim import claim_next, renew
+from jlgc_mailer.sending import schedule
+from jlgc_mailer.sending.claim import renew
 from jlgc_mailer.sending.deliver import deliver_next
-from jlgc_mailer.sending.letters import Letter
+from jlgc_mailer.sending.letters import Letter, Recipient, Stationery
+from jlgc_mailer.sending.means import Means
 from jlgc_mailer.sending.outcomes import Outcome
+from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import uncertain
-from jlgc_mailer.sending.transports.smtp import Relay, Security, SmtpTransport
-from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, SuppressionReason, UncertainPolicy
+from jlgc_mailer.sending.record import Result, record
+from jlgc_mailer.sending.transports import Supply, Trouble
+from jlgc_mailer.sending.transports.smtp.wire import SmtpTransport
+from jlgc_mailer.states import (
+    BatchStatus,
+    DeliveryStatus,
+    Priority,
+    SendStatus,
+    Stage,
+    SuppressionReason,
+    UncertainPolicy,
+)
+from tests import factories
 from tests.conftest import Clock
-from tests.fakes import HANG_UP, Receiver
+from tests.fakes import HANG_UP, Overheard, Receiver
 from tests.sending.conftest import Story
 
 Tell = Callable[..., Story]
@@ -37,16 +52,17 @@ def test_everybody_gets_it_once_and_the_send_is_finished(tell: Tell, receiver: R
     assert story.account.status is SendStatus.FINISHED
 
 
-def test_a_batch_goes_over_one_connection(tell: Tell, receiver: Receiver) -> None:
+def test_batches_go_over_the_same_connections(tell: Tell, receiver: Receiver) -> None:
     """S5."""
-    story = tell(30, batch_size=15)
+    story = tell(30, batch_size=5, smtp_connections=2, turn_seconds=20)
     story.run()
-    assert receiver.connections == 2
+    assert receiver.connections <= 2
+    assert len(receiver.received) == 30
 
 
 def test_a_connection_is_renewed_after_its_share_of_messages(tell: Tell, receiver: Receiver) -> None:
     """S5."""
-    tell(10, smtp_messages_per_connection=4).run()
+    tell(10, smtp_messages_per_connection=4, smtp_connections=1).run()
     assert receiver.connections == 3
     assert len(receiver.received) == 10
 
@@ -149,6 +165,10 @@ def test_a_relay_that_is_down_charges_nobody_and_says_so(tell: Tell, receiver: R
     assert "127.0.0.1:1" in worked.hold
     assert story.lines == {("pending", None): 4}
     assert story.account.holds == (worked.hold,)
+    again = story.turn()
+    assert again is not None
+    assert "paused until" in (again.hold or "")
+    assert story.account.holds == (again.hold,)
     assert story.turn() is None, "it waits for its hold, and does not spin"
     with story.mailer.database.reading() as session:
         assert session.query(Attempt).count() == 0
@@ -165,10 +185,7 @@ def test_421_at_any_stage_puts_the_rest_back_and_charges_nobody(
         receiver.mail = ["250 2.1.0 Ok", goodbye]
     else:
         getattr(receiver, where)["r1@example.com"] = [goodbye, "250 2.0.0 Ok"]
-    story = tell(3)
-    story.turn()
-    assert story.lines == {("accepted", None): 1, ("pending", None): 2}
-    clock.forward(minutes=1)
+    story = tell(3, smtp_connections=1)
     story.run()
     assert sorted(receiver.addresses) == ["r0@example.com", "r1@example.com", "r2@example.com"]
     assert story.lines == {("accepted", None): 3}
@@ -177,7 +194,7 @@ def test_421_at_any_stage_puts_the_rest_back_and_charges_nobody(
 def test_a_refused_sender_pauses_the_way_and_charges_nobody(tell: Tell, receiver: Receiver) -> None:
     """S3."""
     receiver.mail = ["550 5.7.1 You are blocked"]
-    story = tell(2)
+    story = tell(2, smtp_connections=1)
     story.turn()
     assert story.lines == {("pending", None): 2}
     assert "You are blocked" in story.account.holds[0]
@@ -186,11 +203,10 @@ def test_a_refused_sender_pauses_the_way_and_charges_nobody(tell: Tell, receiver
 def test_a_connection_lost_before_the_content_charges_nobody(tell: Tell, receiver: Receiver, clock: Clock) -> None:
     receiver.rcpt["r0@example.com"] = [HANG_UP, "250 2.1.5 Ok"]
     story = tell(2)
-    story.turn()
-    assert story.lines == {("pending", None): 2}
-    clock.forward(minutes=1)
     story.run()
     assert story.lines == {("accepted", None): 2}
+    with story.mailer.database.reading() as session:
+        assert {each.attempts for each in session.scalars(select(Delivery))} == {1}
 
 
 def test_a_connection_lost_after_the_final_dot_is_uncertain_and_never_resent_silently(
@@ -209,70 +225,56 @@ def test_a_connection_lost_after_the_final_dot_is_uncertain_and_never_resent_sil
     assert story.account.status is SendStatus.FINISHED
 
 
-def test_a_dead_workers_batch_is_taken_over_when_its_lease_ends(tell: Tell, receiver: Receiver, clock: Clock) -> None:
-    """Promise 1: the uncertain are no more than the window that was on the wire."""
+def test_a_vanished_machines_batch_is_taken_over_when_its_lease_ends(
+    tell: Tell, receiver: Receiver, clock: Clock
+) -> None:
+    """Promise 1: the uncertain are those whom it meant to write to, and nobody else."""
     story = tell(25)
-    means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        window = ledger.take_window(session, claim, means.window, clock())
+    lease = story.mailer.means.lease
+    claim, on_wire = story.vanish(10)
     assert story.turn() is None, "nobody takes it while the lease lasts"
-    clock.forward(seconds=means.lease.total_seconds() + 1)
+    clock.forward(seconds=lease.total_seconds() + 1)
     story.run()
     assert story.lines == {("accepted", None): 15, ("uncertain", None): 10}
-    assert not set(receiver.addresses) & {each.address for each in window}
-    with means.database.transaction() as session:
-        assert not renew(session, claim, clock(), means.lease), "the dead worker's claim is worth nothing now"
+    assert not set(receiver.addresses) & {each.address for each in on_wire}
+    with story.mailer.database.transaction() as session:
+        assert not renew(session, claim, clock() + lease, []), "the dead worker's claim is worth nothing now"
 
 
 def test_with_the_policy_resend_the_uncertain_are_sent_again(tell: Tell, receiver: Receiver, clock: Clock) -> None:
     story = tell(5, on_uncertain=UncertainPolicy.RESEND)
-    means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        ledger.take_window(session, claim, means.window, clock())
-    clock.forward(seconds=means.lease.total_seconds() + 1)
+    story.vanish(5)
+    clock.forward(seconds=story.mailer.means.lease.total_seconds() + 1)
     story.run()
     assert story.lines == {("accepted", None): 5}
     assert sorted(receiver.addresses) == [f"r{n}@example.com" for n in range(5)]
-    with means.database.reading() as session:
+    with story.mailer.database.reading() as session:
         outcomes = list(session.scalars(select(Attempt.outcome)))
     assert outcomes.count(DeliveryStatus.UNCERTAIN) == 5, "the resending is not silent"
 
 
-def test_cancelling_settles_what_a_dead_worker_left(tell: Tell, clock: Clock) -> None:
+def test_cancelling_settles_what_a_vanished_machine_left(tell: Tell, clock: Clock) -> None:
     story = tell(15)
-    means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        ledger.take_window(session, claim, means.window, clock())
+    story.vanish(10)
+    with story.mailer.database.transaction() as session:
         schedule.cancel(session, story.send_id, clock())
-    clock.forward(seconds=means.lease.total_seconds() + 1)
+    clock.forward(seconds=story.mailer.means.lease.total_seconds() + 1)
     story.run()
     assert story.lines == {("uncertain", None): 10, ("skipped", "cancelled"): 5}
-    with means.database.reading() as session:
+    with story.mailer.database.reading() as session:
         assert {each.status for each in session.scalars(select(Batch))} == {BatchStatus.DONE}
 
 
 def test_an_outcome_that_comes_after_the_lease_was_lost_is_still_the_truth(tell: Tell, clock: Clock) -> None:
     story = tell(1)
     means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        (recipient,) = ledger.take_window(session, claim, means.window, clock())
-        stationery = ledger.stationery(session, story.send_id, means.identity)
-    transport = means.open_transport()
-    outcome = transport.send(stationery.letter(recipient))
-    transport.close()
+    _, (recipient,) = story.vanish(1)
     clock.forward(seconds=means.lease.total_seconds() + 1)
     story.run()
     assert story.lines == {("uncertain", None): 1}
+    accepted = Outcome(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok"), clock())
     with means.database.transaction() as session:
-        ledger.record(session, story.send_id, [(recipient, outcome)], "test", means.retry)
+        record(session, [Result(recipient, accepted)], UncertainPolicy.HOLD, "test", means.retry)
     assert story.lines == {("accepted", None): 1}
 
 
@@ -280,13 +282,15 @@ def test_a_name_that_cannot_stand_in_a_message_fails_alone(tell: Tell, receiver:
     """S11: refused with a clear reason; the others get theirs."""
     story = tell(3)
     with story.mailer.database.transaction() as session:
-        session.get_one(Subscriber, story.subscriber_ids[1]).name = "Evil\r\nBcc: all@example.com"
+        evil = session.scalars(select(Delivery).where(Delivery.address == "r1@example.com")).one()
+        evil.name = "Evil\r\nBcc: all@example.com"
     story.run()
     assert story.lines == {("accepted", None): 2, ("refused", "content refused"): 1}
 
 
 def test_an_address_that_the_way_cannot_carry_fails_alone(tell: Tell, receiver: Receiver) -> None:
     """S9: 5.6.7 for that recipient, not for the batch."""
+    receiver.offers_smtputf8 = False
     story = tell(2)
     with story.mailer.database.transaction() as session:
         session.scalars(select(Delivery).where(Delivery.address == "r0@example.com")).one().address = "用戸@example.com"
@@ -313,87 +317,181 @@ def test_delivering_when_nothing_waits_is_harmless(tell: Tell) -> None:
     assert deliver_next(story.mailer.means) is None
 
 
-class Breaking(SmtpTransport):
-    """A way out with a fault of ours in it, for one address."""
+def overhear(story: Story, on_note: Callable[[list[str]], None]) -> Means:
+    """The means of a story, with something that happens when letters go out."""
 
-    def send(self, letter: Letter) -> Outcome:
-        if letter.address == "r2@example.com":
-            raise RuntimeError("a fault")
-        return super().send(letter)
+    class Watched(SmtpTransport):
+        def deliver(self, supply: Supply) -> Trouble | None:
+            return super().deliver(Overheard(supply, on_note))
 
-
-def test_a_fault_of_ours_costs_one_recipient_and_not_the_send(tell: Tell, receiver: Receiver, clock: Clock) -> None:
-    """Promise 1: whoever was on the wire is uncertain; all others get theirs when the lease has ended."""
-    story = tell(5)
     means = story.mailer.means
-    relay = Relay("127.0.0.1", receiver.port, Security.NONE, "", "", None, 10, 100)
-    broken = replace(means, open_transport=lambda: Breaking(relay, clock))
+    return replace(means, open_transport=lambda route, _: Watched(replace(route.relay, connections=1), means.clock))
+
+
+def test_a_fault_of_ours_costs_one_recipient_and_not_the_send(tell: Tell) -> None:
+    """Promise 1: whoever was on the wire is uncertain; all others get theirs at once."""
+    story = tell(5)
+
+    def fail(addresses: list[str]) -> None:
+        if "r2@example.com" in addresses:
+            raise RuntimeError("a fault")
+
+    means = overhear(story, fail)
     with pytest.raises(RuntimeError):
-        deliver_next(broken)
-    assert story.lines == {("accepted", None): 2, ("uncertain", None): 1, ("pending", None): 2}
-    clock.forward(seconds=means.lease.total_seconds() + 1)
-    while deliver_next(broken):
+        deliver_next(means)
+    while deliver_next(means):
         pass
     assert story.lines == {("accepted", None): 4, ("uncertain", None): 1}
     assert story.account.status is SendStatus.FINISHED
 
 
+def test_a_letter_that_cannot_be_made_is_tried_again_and_keeps_nobody_else(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = tell(3)
+    make = Stationery.letter
+
+    def letter(self: Stationery, recipient: Recipient) -> Letter:
+        if recipient.address == "r1@example.com":
+            raise KeyError("season")
+        return make(self, recipient)
+
+    monkeypatch.setattr(Stationery, "letter", letter)
+    story.run()
+    assert story.lines == {("accepted", None): 2, ("deferred", "other reason"): 1}
+
+
 def test_a_worker_that_comes_back_after_its_lease_takes_nothing_from_its_successor(tell: Tell, clock: Clock) -> None:
-    """Promise 1: what it puts back or defers late would be sent twice, or never."""
+    """Promise 1: what it defers late would be sent twice, or never."""
     story = tell(2, on_uncertain=UncertainPolicy.RESEND)
     means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        first, second = ledger.take_window(session, claim, means.window, clock())
+    _, (first, _) = story.vanish(2)
     clock.forward(seconds=means.lease.total_seconds() + 1)
-    with means.database.transaction() as session:
-        successor = claim_next(session, clock(), means.lease)
-        assert successor is not None
-        ledger.take_window(session, successor, means.window, clock())
+    story.vanish(2)
+    before = story.lines
     deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
     with means.database.transaction() as session:
-        ledger.record(session, story.send_id, [(first, deferred)], "test", means.retry)
-        ledger.put_back(session, [second])
-    assert story.lines == {("sending", None): 2}
+        record(session, [Result(first, deferred)], UncertainPolicy.HOLD, "test", means.retry)
+    assert story.lines == before
 
 
 def test_a_late_deferral_does_not_reopen_a_batch_that_is_done(tell: Tell, clock: Clock) -> None:
     story = tell(1)
     means = story.mailer.means
-    with means.database.transaction() as session:
-        claim = claim_next(session, clock(), means.lease)
-        assert claim is not None
-        (recipient,) = ledger.take_window(session, claim, means.window, clock())
+    _, (recipient,) = story.vanish(1)
     clock.forward(seconds=means.lease.total_seconds() + 1)
     story.run()
     deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
     with means.database.transaction() as session:
-        ledger.record(session, story.send_id, [(recipient, deferred)], "test", means.retry)
+        record(session, [Result(recipient, deferred)], UncertainPolicy.HOLD, "test", means.retry)
     assert story.lines == {("uncertain", None): 1}
 
 
 def test_a_send_cancelled_under_way_leaves_nobody_waiting(tell: Tell, receiver: Receiver, clock: Clock) -> None:
     """Promise 1: whoever was not reached is skipped, because it was cancelled."""
     receiver.rcpt["r0@example.com"] = ["451 4.7.1 Greylisted, try again later"]
+    receiver.latency = 0.1
     story = tell(25)
-    means = story.mailer.means
 
-    class Cancelling(SmtpTransport):
-        def send(self, letter: Letter) -> Outcome:
-            outcome = super().send(letter)
-            if letter.address == "r2@example.com":
-                with story.mailer.database.transaction() as session:
-                    schedule.cancel(session, story.send_id, clock())
-            return outcome
+    def cancel(addresses: list[str]) -> None:
+        if "r2@example.com" in addresses:
+            with story.mailer.database.transaction() as session:
+                schedule.cancel(session, story.send_id, clock())
 
-    relay = Relay("127.0.0.1", receiver.port, Security.NONE, "", "", None, 10, 100)
-    deliver_next(replace(means, open_transport=lambda: Cancelling(relay, clock)))
+    deliver_next(overhear(story, cancel))
     lines = story.lines
     assert lines.pop(("skipped", "cancelled")) + sum(lines.values()) == 25
     assert set(lines) == {("accepted", None)}
-    with means.database.reading() as session:
+    with story.mailer.database.reading() as session:
         assert {each.status for each in session.scalars(select(Batch))} == {BatchStatus.DONE}
+
+
+def test_a_pause_is_felt_within_a_second(tell: Tell, receiver: Receiver) -> None:
+    """Promise 7: also by a relay that takes its time."""
+    receiver.latency = 0.1
+    story = tell(60, smtp_connections=2)
+    worker = threading.Thread(target=deliver_next, args=(story.mailer.means,))
+    worker.start()
+    while not receiver.received:
+        time.sleep(0.01)
+    with story.mailer.database.transaction() as session:
+        schedule.pause(session, story.send_id)
+    paused_at = time.monotonic()
+    worker.join(10)
+    assert time.monotonic() - paused_at < 1
+    lines = story.lines
+    assert lines[("accepted", None)] == len(receiver.received) < 60
+    assert lines[("pending", None)] == 60 - len(receiver.received)
+
+
+def test_a_worker_that_is_told_to_end_gives_its_batch_back_at_once(tell: Tell, receiver: Receiver) -> None:
+    receiver.latency = 0.1
+    story = tell(60, smtp_connections=2)
+    worker = threading.Thread(target=deliver_next, args=(story.mailer.means,))
+    worker.start()
+    while not receiver.received:
+        time.sleep(0.01)
+    story.mailer.stopping.set()
+    worker.join(2)
+    assert not worker.is_alive()
+    with story.mailer.database.reading() as session:
+        assert session.scalars(select(Batch)).one().status is BatchStatus.READY
+    story.mailer.stopping.clear()
+    story.run()
+    assert story.lines == {("accepted", None): 60}
+    assert len(receiver.received) == 60
+
+
+def test_who_leaves_while_the_batch_is_under_way_gets_nothing(tell: Tell, receiver: Receiver) -> None:
+    """Promise 2, L4: effective before the next message is built, also when the relay is slow."""
+    receiver.latency = 0.1
+    story = tell(20, smtp_connections=1)
+    worker = threading.Thread(target=story.run)
+    worker.start()
+    while not receiver.received:
+        time.sleep(0.01)
+    with story.mailer.database.transaction() as session:
+        unsubscribe(session, story.subscriber_ids[19], [story.list_id], Evidence("test", "x"), story.mailer.clock())
+    worker.join(20)
+    assert "r19@example.com" not in receiver.addresses
+    assert story.lines == {("accepted", None): 19, ("skipped", "unsubscribed"): 1}
+
+
+def test_an_urgent_send_does_not_wait_behind_the_batch_under_way(tell: Tell, receiver: Receiver) -> None:
+    receiver.latency = 0.05
+    story = tell(60, smtp_connections=1)
+    worker = threading.Thread(target=story.run)
+    worker.start()
+    while not receiver.received:
+        time.sleep(0.01)
+    with story.mailer.database.transaction() as session:
+        news = session.scalars(select(MailingList)).one()
+        late = factories.mailing_list(session, "late")
+        factories.subscriber(session, late, "urgent@example.com")
+        send = session.get_one(Send, story.send_id)
+        urgent = factories.send(session, story.mailer, send.revision, [late], planned=False)
+        urgent.priority = Priority.URGENT
+        session.flush()
+        plan(session, urgent.id, story.mailer.clock(), story.mailer.keyring.key_id)
+    worker.join(30)
+    assert news.name == "news"
+    assert receiver.addresses.index("urgent@example.com") < 45
+    assert len(receiver.received) == 61
+
+
+def test_sends_take_turns(tell: Tell, receiver: Receiver, clock: Clock) -> None:
+    """Several sends at once share fairly."""
+    story = tell(20, batch_size=5)
+    with story.mailer.database.transaction() as session:
+        other = factories.mailing_list(session, "other")
+        for number in range(20):
+            factories.subscriber(session, other, f"s{number}@example.com")
+        factories.send(session, story.mailer, session.get_one(Send, story.send_id).revision, [other], batch_size=5)
+    for _ in range(4):
+        story.turn()
+        clock.forward(seconds=1)
+    assert {address[0] for address in receiver.addresses} == {"r", "s"}
+    assert sum(address.startswith("r") for address in receiver.addresses) == 10
 
 
 def test_giving_up_is_feedback_too(tell: Tell, receiver: Receiver, clock: Clock) -> None:
@@ -412,7 +510,7 @@ def test_days_on_hold_are_no_attempts(tell: Tell, receiver: Receiver, clock: Clo
     """S2, S3: the time to give up begins with the first real attempt."""
     receiver.mail = ["421 4.3.2 Shutting down"]
     receiver.rcpt["r0@example.com"] = ["451 4.7.1 Greylisted, try again later"]
-    story = tell(1)
+    story = tell(1, smtp_connections=1)
     story.turn()
     clock.forward(days=6)
     story.run()

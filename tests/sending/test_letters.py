@@ -4,8 +4,10 @@ import email
 import email.policy
 import re
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
+from email.utils import parseaddr, parsedate_to_datetime
+from html import escape
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,7 @@ from jlgc_mailer.states import Language
 KEYRING = Keyring((b"a key for letters that is long enough for anybody",))
 PUBLIC_URL = "https://newsletter.a-rather-long-name-of-a-local-authority.example.org/about/us/and/our/news"
 DATE = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
+TITLES = {Language.ENGLISH: "JLGC <News>", Language.JAPANESE: "クレア&ニュース"}
 ONCE = (
     "From",
     "To",
@@ -39,10 +42,11 @@ ONCE = (
 
 def stationery(language: Language = Language.ENGLISH) -> Stationery:
     slots = Slots()
-    text = f"Dear {slots.mark('name', 'reader')}, leave at {slots.mark('unsubscribe_url')}\n"
+    greeting = f"Dear {slots.mark('name', 'reader')}, {slots.mark('list_title')} says"
+    text = f"{greeting}: leave at {slots.mark('unsubscribe_url')}\n"
     sender = "JLGC London <newsletter@example.org>"
     compiled = Compiled(language, sender, f"For {slots.mark('name', 'reader')}", text, text, slots.all)
-    face = ListFace("news", {Language.ENGLISH: "JLGC News", Language.JAPANESE: "クレアニュース"})
+    face = ListFace("news", TITLES)
     identity = Identity(PUBLIC_URL, "news.example.org", "bounce.example.org", "jlgcmailer", KEYRING)
     return Stationery(identity, 7, DATE, {1: compiled}, {3: face})
 
@@ -95,6 +99,44 @@ def test_a_message_id_is_unique_holds_nothing_personal_and_stays() -> None:
     assert again.letter(recipient()).content == paper.letter(recipient()).content
 
 
+class Witness:
+    """A signer that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[bytes, bytes, datetime, bool]] = []
+
+    def fields(self, headers: bytes, body: bytes, at: datetime, *, body_is_canonical: bool = False) -> bytes:
+        self.shown.append((headers, body, at, body_is_canonical))
+        return b"X-Signature: 1\r\nX-Signature: 2\r\n"
+
+
+def test_the_signature_stands_before_what_was_signed() -> None:
+    """M10, M12, M16: its date is the send's, so that the same letter always has the same signature."""
+    paper, witness = stationery(), Witness()
+    plain = paper.letter(recipient()).content
+    paper.signer = witness
+    assert paper.letter(recipient()).content == b"X-Signature: 1\r\nX-Signature: 2\r\n" + plain
+    headers, _, body = plain.partition(b"\r\n\r\n")
+    assert witness.shown == [(headers + b"\r\n", body, DATE, True)]
+
+
+def test_a_letter_to_an_address_beyond_ascii_needs_smtputf8_and_no_other_does() -> None:
+    """S9: RFC 6532 3.2; only the To field and not a line more is beyond ASCII."""
+    letter = stationery().letter(recipient(name="田中", address="愛子@example.com"))
+    assert letter.needs_smtputf8
+    assert letter.address == "愛子@example.com"
+    lines = [line for line in letter.content.split(b"\r\n") if not line.isascii()]
+    assert lines == ["To: =?utf-8?B?55Sw5Lit?= <愛子@example.com>".encode()]
+    assert not stationery().letter(recipient(name="田中", address="aiko@xn--wgv71a119e.jp")).needs_smtputf8
+
+
+def test_the_envelope_id_is_the_token_of_the_envelope_sender() -> None:
+    """M15, F1: ASCII, short, and no address in it."""
+    letter = stationery().letter(recipient())
+    assert re.fullmatch(r"[a-z2-7]{1,100}", letter.envelope_id)
+    assert letter.envelope_sender == f"b+{letter.envelope_id}@bounce.example.org"
+
+
 def test_feedback_id_ends_with_our_constant_sender_id() -> None:
     """M13."""
     value = str(parsed(stationery().letter(recipient()).content)["Feedback-ID"])
@@ -115,15 +157,33 @@ def test_the_envelope_sender_leads_back_to_the_delivery() -> None:
     assert delivery_of(stationery().letter(recipient()).envelope_sender, KEYRING) == 42
 
 
-@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=200))
-def test_any_name_is_greeted_as_it_was_given(name: str) -> None:
-    """M1, M4, S11."""
-    content = stationery(Language.JAPANESE).letter(recipient(name=name)).content
-    assert content.isascii()
-    assert all(len(line) <= 998 for line in content.split(b"\r\n"))
-    message = parsed(content)
-    assert len(message.get_all("To", [])) == 1
-    assert f"Dear {name or 'reader'}, leave" in message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=200)
+    | st.sampled_from(
+        ["", ".", "Aiko", "田中 愛子", "O'Brien & Söhne", "Aiko, Tanaka", '"', "محمد", "𠮷" * 60, "a " * 99]
+    ),
+    st.sampled_from(Language),
+)
+def test_any_name_is_greeted_as_it_was_given(name: str, language: Language) -> None:
+    """Promise 8, M1, M4, S10, S11: in the text, in the HTML, in Subject and beside the address."""
+    letter = stationery(language).letter(recipient(name=name))
+    assert letter.content.isascii()
+    assert all(len(line) <= 998 and not line.startswith(b".") for line in letter.content.split(b"\r\n"))
+    message, raw = parsed(letter.content), email.message_from_bytes(letter.content)
+    [to], [subject] = (raw.get_all(field, []) for field in ("To", "Subject"))
+    display, address = parseaddr(to.replace("\r\n", ""))
+    assert (words(display).strip(), address) == (name.strip(), "aiko@example.com")
+    assert words(subject.replace("\r\n", "")) == f"For {name or 'reader'}"
+    url = str(message["List-Unsubscribe"]).strip("<> ")
+    text = f"Dear {name or 'reader'}, {TITLES[language]} says: leave at {url}"
+    assert [part.get_payload(decode=True).decode().removesuffix("\r\n") for part in message.iter_parts()] == [  # type: ignore[union-attr]
+        text,
+        escape(text),
+    ]
+
+
+def words(value: str) -> str:
+    return str(make_header(decode_header(value)))
 
 
 @pytest.mark.parametrize("name", ["x\r\nBcc: all@example.com", "x\ny", "x\0y"])

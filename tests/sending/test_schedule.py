@@ -1,13 +1,19 @@
 """When a send is due, in people's own time; and the moves a person makes with it."""
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
+from jlgc_mailer.audience.zones import zone_named
+from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.content.issues import artefacts_of
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import (
@@ -19,8 +25,9 @@ from jlgc_mailer.errors import (
     NotAllowedNow,
 )
 from jlgc_mailer.sending import schedule
-from jlgc_mailer.sending.schedule import local_moment, zone_named
-from jlgc_mailer.states import BatchStatus, SendStatus
+from jlgc_mailer.sending.schedule import local_moment
+from jlgc_mailer.states import BatchStatus, Priority, SendStatus
+from tests import factories
 from tests.sending.conftest import Story
 
 LONDON, TOKYO = ZoneInfo("Europe/London"), ZoneInfo("Asia/Tokyo")
@@ -139,3 +146,43 @@ def test_an_illegal_move_names_both_states(tell: Callable[..., Story]) -> None:
         schedule.pause(session, story.send_id)
     with story.mailer.database.reading() as session:
         assert session.query(Delivery).count() == 5
+
+
+def test_a_batch_that_is_being_claimed_while_its_send_is_cancelled_is_left_to_its_worker(
+    tell: Callable[..., Story],
+) -> None:
+    """A worker locks the batch and then the send; cancelling does not lock them the other way round."""
+    story, is_locked = tell(2, batch_size=1), threading.Event()
+
+    def claim() -> int:
+        with story.mailer.database.transaction() as session:
+            batch_id = session.scalars(select(Batch.id).order_by(Batch.id).limit(1).with_for_update()).one()
+            is_locked.set()
+            time.sleep(0.3)
+            session.execute(update(Batch).where(Batch.id == batch_id).values(status=BatchStatus.CLAIMED))
+            session.execute(update(Send).values(served_at=story.mailer.clock()))
+            return batch_id
+
+    with ThreadPoolExecutor(1) as pool:
+        claimed = pool.submit(claim)
+        is_locked.wait(10)
+        with story.mailer.database.transaction() as session:
+            schedule.cancel(session, story.send_id, story.mailer.clock())
+    with story.mailer.database.reading() as session:
+        statuses = {batch.id: batch.status for batch in session.scalars(select(Batch))}
+    assert statuses.pop(claimed.result()) is BatchStatus.CLAIMED
+    assert set(statuses.values()) == {BatchStatus.DONE}
+    assert story.account.status is SendStatus.CANCELLED
+    assert story.lines == {("skipped", "cancelled"): 1, ("pending", None): 1}
+
+
+def test_an_order_is_kept_with_its_priority(mailer: Mailer) -> None:
+    with mailer.database.transaction() as session:
+        news = factories.mailing_list(session)
+        revision = factories.issue(session, mailer)
+        urgent = factories.send(session, mailer, revision, [news], planned=False, priority=Priority.URGENT).id
+        usual = factories.send(session, mailer, revision, [news], planned=False).id
+    with mailer.database.reading() as session:
+        assert session.get_one(Send, urgent).priority is Priority.URGENT
+        assert session.get_one(Send, usual).priority is Priority.NORMAL
+        assert not session.get_one(Send, usual).local_time

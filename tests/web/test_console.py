@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,6 +16,7 @@ from jlgc_mailer.states import (
     DeliveryStatus,
     FeedbackKind,
     Language,
+    Priority,
     ReplyClass,
     SendStatus,
     SkipReason,
@@ -126,6 +128,67 @@ def test_the_numbers_for_the_script_are_those_of_the_page(watched: Scene, desk: 
     for place in page.select("[data-shows]"):
         assert told["shown"][place["data-shows"]] == place.text.strip()
     assert page.select_one("#progress")["data-source"] == "/sends/1/progress.json?lang=ja"
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_finished_send_says_how_many_are_uncertain_and_what_to_do(
+    watched: Scene, desk: FlaskClient, language: Language
+) -> None:
+    settle(watched, OUTCOMES)
+    set_send(watched, status=SendStatus.FINISHED, finished_at=watched.mailer.clock())
+    page = soup(desk.get(f"/sends/1?lang={language.value}"))
+    told = page.select_one("section[aria-labelledby=what-to-do]")
+    assert [code.text for code in told.find_all("code")] == [
+        "jlgc-mailer sends show 1",
+        "jlgc-mailer sends settle 1 --accepted",
+        "jlgc-mailer sends settle 1 --resend",
+    ]
+    headline = {
+        Language.ENGLISH: "Every recipient is accounted for; it is uncertain whether 1 of them got it.",
+        Language.JAPANESE: "このうち 1 件は、届いたかどうかを確認できていません。",
+    }
+    assert headline[language] in page.select_one(".headline").text
+
+
+def test_a_cancelled_send_offers_no_settling_but_says_where_to_look(watched: Scene, desk: FlaskClient) -> None:
+    settle(watched, OUTCOMES)
+    set_send(watched, status=SendStatus.CANCELLED, finished_at=watched.mailer.clock())
+    told = soup(desk.get("/sends/1")).select_one("section[aria-labelledby=what-to-do]")
+    assert [code.text for code in told.find_all("code")] == ["jlgc-mailer sends show 1"]
+
+
+def test_without_the_uncertain_there_is_nothing_to_do(watched: Scene, desk: FlaskClient) -> None:
+    settle(watched, [(DeliveryStatus.ACCEPTED, None)] * 2)
+    set_send(watched, status=SendStatus.FINISHED, finished_at=watched.mailer.clock())
+    page = soup(desk.get("/sends/1"))
+    assert "Every recipient is accounted for." in page.select_one(".headline").text
+    assert page.select_one("section[aria-labelledby=what-to-do]") is None
+
+
+def test_an_urgent_send_by_local_time_says_so_and_when_the_next_zone_gets_it(watched: Scene, desk: FlaskClient) -> None:
+    """L8: and in the numbers for the script."""
+    next_zone = watched.mailer.clock() + timedelta(hours=5)
+    set_send(watched, local_time=True, priority=Priority.URGENT)
+    with watched.mailer.database.transaction() as session:
+        session.execute(update(Batch).values(due_at=next_zone))
+    page = soup(desk.get("/sends/1"))
+    facts = {row.dt.text: row.dd.text for row in page.select("dl div")}
+    assert facts["Priority"] == "Urgent: it does not wait behind other sends."
+    assert facts["Local time"] == "Each reader gets it at the same time on the clocks of their own zone."
+    assert facts["Next zone"] == "1 June 2026, 15:00 (Europe/London)"
+    assert page.select_one(".headline").text.startswith("By local time. The next zone gets it on 1 June 2026, 15:00")
+    told = desk.get("/sends/1/progress.json").get_json()["shown"]
+    assert told["next wave"] == facts["Next zone"]
+    assert [each.text for each in soup(desk.get("/sends")).select("td .detail")][:2] == ["by local time", "urgent"]
+    with watched.mailer.database.transaction() as session:
+        session.execute(update(Batch).values(due_at=watched.mailer.clock()))
+    assert "all zones have begun" in desk.get("/sends/1").text
+
+
+def test_a_usual_send_says_nothing_of_local_time_and_priority(watched: Scene, desk: FlaskClient) -> None:
+    page = soup(desk.get("/sends/1"))
+    assert not {"Priority", "Local time", "Next zone"} & {term.text for term in page.find_all("dt")}
+    assert not [each for each in soup(desk.get("/sends")).select("td .detail") if "settled" not in each.text]
 
 
 def test_a_finished_send_asks_no_more(watched: Scene, desk: FlaskClient) -> None:

@@ -8,6 +8,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ _COLUMNS = {
     "email": ("email", "e-mail", "address", "メールアドレス"),
     "name": ("name", "氏名", "名前"),
     "language": ("language", "lang", "言語"),
+    "zone": ("zone", "timezone", "time zone", "タイムゾーン"),
 }
 _FIELD_LIMIT = 100_000
 _UNREADABLE = "\ufffd"  # what stands for octets that are no character in the file's encoding
@@ -60,6 +62,12 @@ class ImportResult:
     unchanged: int = 0
     bad: int = 0
 
+    def count(self, added: int, unchanged: int, bad: int) -> None:
+        """Add what a chunk of rows came to."""
+        self.added += added
+        self.unchanged += unchanged
+        self.bad += bad
+
 
 def import_csv(
     database: Database,
@@ -73,7 +81,7 @@ def import_csv(
 ) -> ImportResult:
     """Add every good row of `file` to the list as confirmed, on the evidence of the file.
 
-    The file has a header with a column `email`, and may have `name` and `language`. UTF-8 (with or without
+    The file has a header with a column `email`, and may have `name`, `language` and `zone`. UTF-8 (with or without
     byte order mark) and UTF-16 are read as such, else Shift_JIS as Excel in Japan writes it.
     Raises InvalidFile, with nothing stored, when there is no such file or header. `on_progress` gets the octets
     read so far.
@@ -83,16 +91,14 @@ def import_csv(
     with _open(file) as stream:
         rows = read_rows(stream, str(file), default_language)
         while chunk := list(islice(rows, _CHUNK)):
-            bad = [row for row in chunk if isinstance(row, BadRow)]
             good = [row.person for row in chunk if isinstance(row, GoodRow)]
+            bad = [row for row in chunk if isinstance(row, BadRow)]
             with database.transaction() as session:
                 added = confirm(session, good, list_id, evidence, now)
             for row in bad:
                 on_bad_row(row)
-            result.added += added
-            result.unchanged += len(good) - added
-            result.bad += len(bad)
-            on_progress(stream.buffer.tell() if hasattr(stream, "buffer") else 0)
+            result.count(added, len(good) - added, len(bad))
+            on_progress(_octets_read(stream))
     return result
 
 
@@ -112,6 +118,10 @@ def _open(file: Path) -> IO[str]:
         return file.open(encoding=_encoding(file), errors="replace", newline="")
     except OSError as error:
         raise InvalidFile(place=file, problem=error.strerror, remedy="Give a CSV file that can be read.") from None
+
+
+def _octets_read(stream: IO[str]) -> int:
+    return stream.buffer.tell() if isinstance(stream, TextIOWrapper) else 0
 
 
 def _encoding(file: Path) -> str:
@@ -155,7 +165,7 @@ def _columns(header: _Row | BadRow | None, place: str) -> dict[str, int]:
         raise InvalidFile(
             place=f"{place}:1",
             problem="the first line names no column “email”",
-            remedy="Begin the file with a line such as: email,name,language",
+            remedy="Begin the file with a line such as: email,name,language,zone",
         )
     return columns
 
@@ -168,6 +178,7 @@ def _read_row(row: _Row, columns: dict[str, int], default_language: Language) ->
     if any(_UNREADABLE in value for value in row.cells):
         return BadRow(row.line, row.cells, "it holds octets that are no characters. Save the file as UTF-8.")
     try:
-        return GoodRow(row.line, person(cell("email"), cell("name"), cell("language") or default_language))
+        language = cell("language") or default_language
+        return GoodRow(row.line, person(cell("email"), cell("name"), language, cell("zone")))
     except MailerError as error:
         return BadRow(row.line, row.cells, str(error))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.audience.lists import find_list
 from jlgc_mailer.audience.suppression import suppression_of
+from jlgc_mailer.audience.zones import zone_named
+from jlgc_mailer.db.base import Base
 from jlgc_mailer.db.people import ConsentRecord, MailingList, Subscriber, Subscription
 from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.errors import InvalidInput, NotFound
@@ -29,6 +31,7 @@ class Person:
     address: Address
     name: str
     language: Language
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,37 @@ class Evidence:
     wording: str
 
 
-def person(address: str, name: str, language: str) -> Person:
+def person(address: str, name: str, language: str, zone: str = "") -> Person:
     """A Person from raw text; raises InvalidInput with the reason."""
-    name = " ".join(name.split())
+    return Person(parse_address(address), _name(name), _language(language), _zone(zone.strip()))
+
+
+def _name(text: str) -> str:
+    name = " ".join(text.split())
     if len(name) > NAME_LIMIT or any(unicodedata.category(each) in _NOT_IN_NAMES for each in name):
         problem = f"a name has at most {NAME_LIMIT} characters, and no control characters."
         raise InvalidInput(what="Name", value=name[:40], problem=problem)
+    return name
+
+
+def _language(text: str) -> Language:
     try:
-        return Person(parse_address(address), name, Language(language.strip().lower()))
+        return Language(text.strip().lower())
     except ValueError:
         choices = " or ".join(Language)
-        raise InvalidInput(what="Language", value=language, problem=f"choose {choices}.") from None
+        raise InvalidInput(what="Language", value=text, problem=f"choose {choices}.") from None
+
+
+def _zone(name: str) -> str | None:
+    return zone_named(name).key if name else None
 
 
 def confirm(session: Session, people: Sequence[Person], list_id: int, evidence: Evidence, now: datetime) -> int:
     """Confirm people's subscriptions on evidence that staff vouch for; the number that were new to the list.
 
-    People already known keep their name and language. Those who unsubscribed stay so: an import or a
-    colleague's form must not bring them back (promise 2).
+    People already known keep their name, language and zone. Those who unsubscribed stay so: an import or a
+    colleague's form must not bring them back (promise 2). Whoever confirms the same people at the same moment waits
+    for us, and finds them confirmed.
     """
     by_key: dict[str, Person] = {}
     for someone in people:
@@ -64,52 +80,69 @@ def confirm(session: Session, people: Sequence[Person], list_id: int, evidence: 
     if not by_key:
         return 0
     _store_subscribers(session, by_key, now)
-    new = _without_tie(session, by_key, list_id)
-    if new:
-        rows = [{"subscriber_id": each.id, "language": each.language} for each in new]
-        status = SubscriptionStatus.CONFIRMED
-        session.execute(
-            insert(Subscription).values(list_id=list_id, status=status, changed_at=now),
-            [{"subscriber_id": row["subscriber_id"]} for row in rows],
-        )
-        session.execute(insert(ConsentRecord).values(_given(list_id, evidence, now)), rows)
+    new = _tie(session, by_key, list_id, now)
+    _record_consent(session, new, list_id, evidence, now)
     return len(new)
 
 
+def _upsert(session: Session, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
 def _store_subscribers(session: Session, by_key: Mapping[str, Person], now: datetime) -> None:
-    upsert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    """In the order of keys, as everybody does it: two who store the same people never wait for each other."""
     session.execute(
-        upsert(Subscriber).values(created_at=now).on_conflict_do_nothing(index_elements=["address_key"]),
+        _upsert(session, Subscriber).values(created_at=now).on_conflict_do_nothing(index_elements=["address_key"]),
         [
             {
                 "address": someone.address.spec,
                 "address_key": key,
                 "name": someone.name,
                 "language": someone.language,
+                "zone": someone.zone,
             }
-            for key, someone in by_key.items()
+            for key, someone in sorted(by_key.items())
         ],
     )
 
 
-def _without_tie(session: Session, keys: Iterable[str], list_id: int) -> Sequence[Row[int, Language]]:
-    """Those of these subscribers who never had to do with the list."""
+def _tie(session: Session, keys: Iterable[str], list_id: int, now: datetime) -> Sequence[int]:
+    """Confirm those of these subscribers who never had to do with the list; their ids."""
     tie = select(Subscription.id).where(Subscription.subscriber_id == Subscriber.id, Subscription.list_id == list_id)
-    return session.execute(
-        select(Subscriber.id, Subscriber.language)
+    strangers = (
+        select(
+            Subscriber.id,
+            literal(list_id),
+            literal(SubscriptionStatus.CONFIRMED.value),
+            literal(now, Subscription.changed_at.type),
+        )
         .where(Subscriber.address_key.in_(keys), ~tie.exists())
         .order_by(Subscriber.id)
+    )
+    return session.scalars(
+        _upsert(session, Subscription)
+        .from_select(["subscriber_id", "list_id", "status", "changed_at"], strangers)
+        .on_conflict_do_nothing(index_elements=["subscriber_id", "list_id"])
+        .returning(Subscription.subscriber_id)
     ).all()
 
 
-def _given(list_id: int, evidence: Evidence, now: datetime) -> dict[str, object]:
-    return {
-        "list_id": list_id,
-        "action": ConsentAction.GIVEN,
-        "at": now,
-        "how": evidence.how,
-        "wording": evidence.wording,
+def _record_consent(
+    session: Session, subscriber_ids: Sequence[int], list_id: int, evidence: Evidence, now: datetime
+) -> None:
+    given = {
+        "list_id": literal(list_id),
+        "action": literal(ConsentAction.GIVEN.value),
+        "at": literal(now, ConsentRecord.at.type),
+        "how": literal(evidence.how),
+        "wording": literal(evidence.wording),
     }
+    who = select(Subscriber.id, Subscriber.language, *given.values()).where(Subscriber.id.in_(subscriber_ids))
+    session.execute(
+        insert(ConsentRecord).from_select(["subscriber_id", "language", *given], who.order_by(Subscriber.id))
+    )
 
 
 def unsubscribe(
@@ -176,48 +209,52 @@ def subscriptions(
 
 def history(session: Session, subscriber: Subscriber) -> dict[str, Any]:
     """What is held on a person that staff may need to see: ties, consent, suppression and deliveries."""
-    ties = session.execute(
-        select(Subscription, MailingList.name)
-        .join(MailingList, MailingList.id == Subscription.list_id)
-        .where(Subscription.subscriber_id == subscriber.id)
-    )
-    consents = session.execute(
-        select(ConsentRecord, MailingList.name)
-        .join(MailingList, MailingList.id == ConsentRecord.list_id)
-        .where(ConsentRecord.subscriber_id == subscriber.id)
-        .order_by(ConsentRecord.id)
-    )
     bar = suppression_of(session, subscriber.address_key)
-    deliveries = session.scalars(
-        select(Delivery).where(Delivery.subscriber_id == subscriber.id).order_by(Delivery.send_id)
-    )
     return {
         "address": subscriber.address,
         "name": subscriber.name,
         "language": subscriber.language.value,
+        "zone": subscriber.zone,
         "created_at": subscriber.created_at.isoformat(),
         "suppressed": f"{bar.reason} ({bar.source})" if bar else None,
-        "subscriptions": [
-            {"list": name, "status": tie.status.value, "since": tie.changed_at.isoformat()} for tie, name in ties
-        ],
-        "consent_records": [
-            {
-                "at": record.at.isoformat(),
-                "list": name,
-                "action": record.action.value,
-                "how": record.how,
-                "wording": record.wording,
-            }
-            for record, name in consents
-        ],
-        "deliveries": [
-            {
-                "send": each.send_id,
-                "status": each.status.value,
-                "reason": each.reason,
-                "attempts": each.attempts,
-                "first_attempt_at": each.first_attempt_at.isoformat() if each.first_attempt_at else None,
-            }
-            for each in deliveries
-        ],
+        "subscriptions": _ties_of(session, subscriber.id),
+        "consent_records": _consents_of(session, subscriber.id),
+        "deliveries": _deliveries_to(session, subscriber.id),
     }
+
+
+def _ties_of(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+    query = select(Subscription, MailingList.name).join(MailingList, MailingList.id == Subscription.list_id)
+    ties = session.execute(query.where(Subscription.subscriber_id == subscriber_id).order_by(Subscription.id))
+    return [{"list": name, "status": tie.status.value, "since": tie.changed_at.isoformat()} for tie, name in ties]
+
+
+def _consents_of(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+    query = select(ConsentRecord, MailingList.name).join(MailingList, MailingList.id == ConsentRecord.list_id)
+    records = session.execute(query.where(ConsentRecord.subscriber_id == subscriber_id).order_by(ConsentRecord.id))
+    return [
+        {
+            "at": record.at.isoformat(),
+            "list": name,
+            "action": record.action.value,
+            "how": record.how,
+            "wording": record.wording,
+        }
+        for record, name in records
+    ]
+
+
+def _deliveries_to(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+    deliveries = session.scalars(
+        select(Delivery).where(Delivery.subscriber_id == subscriber_id).order_by(Delivery.send_id)
+    )
+    return [
+        {
+            "send": each.send_id,
+            "status": each.status.value,
+            "reason": each.reason,
+            "attempts": each.attempts,
+            "first_attempt_at": each.first_attempt_at.isoformat() if each.first_attempt_at else None,
+        }
+        for each in deliveries
+    ]

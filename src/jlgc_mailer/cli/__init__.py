@@ -23,6 +23,8 @@ _COMMANDS = {
     "subscribers": ("subscribers:subscribers", "Subscribers: add, import, list, show."),
     "issues": ("issues:issues", "Issues: import, list, show, render."),
     "sends": ("sends:sends", "Sends: test, schedule, list, show, pause, resume, cancel."),
+    "dkim": ("dkim:dkim", "DKIM keys: keygen, show."),
+    "transports": ("transports:transports", "Relays that take our mail: list, check, resume."),
     "suppressions": ("suppressions:suppressions", "Addresses that get nothing: add, list."),
 }
 

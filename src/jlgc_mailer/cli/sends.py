@@ -1,25 +1,31 @@
 """`sends`: distributions, from a test to the last recipient."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from jlgc_mailer.cli.amends import retry, send_id_argument, settle
+from jlgc_mailer.cli.scheduling import AT, local_words, manner, schedule
 from jlgc_mailer.cli.shell import Shell, as_json, example, pass_shell, show_json, show_table
 from jlgc_mailer.errors import InvalidInput, MailerError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
     from jlgc_mailer.sending.progress import Account
 
-_AT = "'2026-12-01 09:00'"
-_send_id = click.argument("send_id", type=click.IntRange(1, 2**63 - 1))
+_WHAT_TO_DO = """
+Uncertain: {uncertain:,}. Search the mail server's log for them, then give one of these:
+  jlgc-mailer sends settle {send} --accepted
+  jlgc-mailer sends settle {send} --resend"""
 
 
-@click.group(epilog=example(f"jlgc-mailer sends schedule summer-2024 --list news --at {_AT} --zone Europe/London"))
+@click.group(epilog=example(f"jlgc-mailer sends schedule summer-2024 --list news --at {AT} --zone Europe/London"))
 def sends() -> None:
     """Sends: one issue to one audience at one time."""
+
+
+for command in (schedule, retry, settle):
+    sends.add_command(command)
 
 
 @sends.command(epilog=example("jlgc-mailer sends test summer-2024 me@example.org --language ja"))
@@ -35,6 +41,7 @@ def test(shell: Shell, slug: str, address: str, language: str | None, name: str)
     from jlgc_mailer.content.issues import compiled_artefacts, find_issue, latest_revision
     from jlgc_mailer.mail.address import parse_address
     from jlgc_mailer.sending.samples import sample_of
+    from jlgc_mailer.sending.transports.single import send_one
     from jlgc_mailer.states import DeliveryStatus
 
     mailer, to = shell.mailer, parse_address(address)
@@ -44,10 +51,10 @@ def test(shell: Shell, slug: str, address: str, language: str | None, name: str)
     chosen = [each for each in artefacts if language in (None, each.language.value)]
     if not chosen:
         raise InvalidInput(what="Language", value=language, problem=f"{slug} has no edition in it.")
-    with closing(mailer.open_transport()) as transport:
+    with closing(mailer.open_transport(mailer.routes[0], connections=1)) as transport:
         for artefact in chosen:
-            letter = sample_of(artefact, mailer.identity, to.spec, name, mailer.clock()).letter
-            outcome = transport.send(letter)
+            letter = sample_of(artefact, mailer.identity, to.spec, name, mailer.clock(), mailer.signer).letter
+            outcome = send_one(transport, letter)
             if outcome.status is not DeliveryStatus.ACCEPTED:
                 raise TestRefused(
                     language=artefact.language, address=to.spec, status=outcome.status, reply=outcome.reply
@@ -63,59 +70,14 @@ class TestRefused(MailerError):
     )
 
 
-@sends.command(
-    epilog=example(
-        f"jlgc-mailer sends schedule summer-2024 --list news --at {_AT} --zone Europe/London",
-        "jlgc-mailer sends schedule summer-2024 --list news --now",
-    )
-)
-@click.argument("slug")
-@click.option("--list", "list_names", multiple=True, required=True, help="Mailing list; repeat for several.")
-@click.option("--at", "local", help="Local date and time, such as '2026-12-01 09:00'.")
-@click.option("--zone", default="Europe/London", show_default=True, help="Time zone of --at, and of the pages.")
-@click.option("--now", "at_once", is_flag=True, help="Send now.")
-@click.option(
-    "--uncertain",
-    type=click.Choice(["hold", "resend"]),
-    default="hold",
-    show_default=True,
-    help="What to do about messages on the wire when a worker dies: nothing but list them, or send them again.",
-)
-@pass_shell
-def schedule(
-    shell: Shell, slug: str, list_names: tuple[str, ...], local: str | None, zone: str, at_once: bool, uncertain: str
-) -> None:
-    """Schedule an issue for lists. A person on several of them gets one copy.
-
-    A time that the clocks skip or repeat is refused with the two candidates; give one of them with its offset.
-    """
-    from jlgc_mailer.audience.lists import find_list
-    from jlgc_mailer.content.issues import compiled_artefacts, find_issue, latest_revision
-    from jlgc_mailer.sending.schedule import Order, local_moment, zone_named
-    from jlgc_mailer.sending.schedule import schedule as schedule_send
-    from jlgc_mailer.states import UncertainPolicy
-
-    if at_once == (local is not None):
-        raise click.UsageError("Give either --at or --now.")
-    mailer, where = shell.mailer, zone_named(zone)
-    now = mailer.clock()
-    due = local_moment(local, where) if local else now
-    with shell.database.transaction() as session:
-        lists = [find_list(session, name) for name in list_names]
-        revision = latest_revision(session, find_issue(session, slug))
-        artefacts = compiled_artefacts(session, revision, mailer.press, now)
-        order = Order(due, zone, lists, UncertainPolicy(uncertain), mailer.settings.batch_size)
-        send_id = schedule_send(session, artefacts, order, now).id
-    click.echo(f"Send {send_id}: {slug}, revision {revision.number}, due {_local(due, where)}.")
-
-
 @sends.command("list", epilog=example("jlgc-mailer sends list --json"))
 @as_json
 @pass_shell
 def list_(shell: Shell, as_json: bool) -> None:
     """All sends, newest first."""
+    from jlgc_mailer.audience.zones import zone_named
     from jlgc_mailer.sending.progress import account
-    from jlgc_mailer.sending.schedule import all_sends, zone_named
+    from jlgc_mailer.sending.schedule import all_sends
 
     with shell.database.reading() as session:
         rows = [
@@ -124,7 +86,7 @@ def list_(shell: Shell, as_json: bool) -> None:
                 "issue": each.revision.issue.slug,
                 "lists": " ".join(mailing_list.name for mailing_list in each.lists),
                 "status": each.status.value,
-                "due": _local(each.due_at, zone_named(each.zone)),
+                "due": local_words(each.due_at, zone_named(each.zone)),
                 "zone": each.zone,
                 "recipients": (numbers := account(session, each)).total,
                 "settled": numbers.settled,
@@ -141,35 +103,49 @@ def list_(shell: Shell, as_json: bool) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends show 3", "jlgc-mailer sends show 3 --json"))
-@_send_id
+@send_id_argument
 @as_json
 @pass_shell
 def show(shell: Shell, send_id: int, as_json: bool) -> None:
     """One send: counts that add up to its recipients, what holds it up, and who is uncertain, by address."""
-    from jlgc_mailer.sending.progress import account, uncertain
-    from jlgc_mailer.sending.schedule import find_send, zone_named
+    from jlgc_mailer.audience.zones import zone_named
+    from jlgc_mailer.sending.progress import account, next_wave, uncertain
+    from jlgc_mailer.sending.schedule import find_send
 
     with shell.database.reading() as session:
         send = find_send(session, send_id)
         numbers, unknown = account(session, send), uncertain(session, send_id)
+        wave = next_wave(session, send, shell.mailer.clock())
         facts = {"send": send_id, "issue": send.revision.issue.slug, "status": send.status.value} | {
-            "due": _local(send.due_at, zone_named(send.zone)),
+            "due": local_words(send.due_at, zone_named(send.zone)),
+            "priority": send.priority.value,
+            "local_time": send.local_time,
+            "next_zone": local_words(wave, zone_named(send.zone)) if wave else None,
             **as_facts(numbers),
             "holds": list(numbers.holds),
             "uncertain_addresses": unknown,
         }
     if as_json:
         show_json(facts)
-        return
-    click.echo(f"Send {send_id}: {facts['issue']}, {facts['status']}, due {facts['due']}\n")
+    else:
+        _tell(facts, numbers)
+
+
+def _tell(facts: Mapping[str, Any], numbers: "Account") -> None:
+    how = manner(urgent=facts["priority"] == "urgent", local_time=facts["local_time"])
+    click.echo(f"Send {facts['send']}: {facts['issue']}, {facts['status']}, due {facts['due']}{how}\n")
     if numbers.planned_at:
         show_table(("became", "why", "recipients"), account_rows(numbers), "")
     else:
         click.echo("Its audience is resolved when it is due.")
+    if facts["next_zone"]:
+        click.echo(f"\nNext zone: {facts['next_zone']}")
     for hold in numbers.holds:
         click.echo(f"\nHeld: {hold}")
-    for address in unknown:
+    for address in facts["uncertain_addresses"]:
         click.echo(f"uncertain: {address}")
+    if facts["uncertain"] and facts["status"] == "finished":
+        click.echo(_WHAT_TO_DO.format(**facts))
 
 
 def _move(shell: Shell, send_id: int, action: str) -> None:
@@ -184,7 +160,7 @@ def _move(shell: Shell, send_id: int, action: str) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends pause 3"))
-@_send_id
+@send_id_argument
 @pass_shell
 def pause(shell: Shell, send_id: int) -> None:
     """Stop a send within a second; nothing is lost, and `resume` goes on."""
@@ -192,7 +168,7 @@ def pause(shell: Shell, send_id: int) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends resume 3"))
-@_send_id
+@send_id_argument
 @pass_shell
 def resume(shell: Shell, send_id: int) -> None:
     """Go on with a paused send where it was."""
@@ -200,16 +176,12 @@ def resume(shell: Shell, send_id: int) -> None:
 
 
 @sends.command(epilog=example("jlgc-mailer sends cancel 3"))
-@_send_id
+@send_id_argument
 @click.confirmation_option(prompt="Nobody who has not got it yet will. Cancel the send?")
 @pass_shell
 def cancel(shell: Shell, send_id: int) -> None:
     """End a send for good; those not reached yet are recorded as skipped."""
     _move(shell, send_id, "cancelled")
-
-
-def _local(moment: "datetime", zone: "ZoneInfo") -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def as_facts(numbers: "Account") -> dict[str, Any]:

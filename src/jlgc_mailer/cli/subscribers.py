@@ -31,14 +31,15 @@ def subscribers() -> None:
 @click.option("--list", "list_name", required=True, help="The mailing list.")
 @click.option("--name", default="", help="Name, as it is written to the person.")
 @click.option("--language", type=_LANGUAGES, default="en", show_default=True, help="Language the person reads.")
+@click.option("--zone", default="", help="Time zone the person lives in, such as Asia/Tokyo.  [default: the send's]")
 @click.option("--evidence", required=True, help="How the person agreed; kept in the consent record.")
 @pass_shell
-def add(shell: Shell, address: str, list_name: str, name: str, language: str, evidence: str) -> None:
+def add(shell: Shell, address: str, list_name: str, name: str, language: str, zone: str, evidence: str) -> None:
     """Add one person who has agreed to a list. Who unsubscribed from it stays so."""
     from jlgc_mailer.audience.lists import find_list
     from jlgc_mailer.audience.subscriptions import Evidence, confirm, person
 
-    someone = person(address, name, language)
+    someone = person(address, name, language, zone)
     with shell.database.transaction() as session:
         mailing_list = find_list(session, list_name)
         proof = Evidence("added by staff", evidence)
@@ -54,7 +55,7 @@ def add(shell: Shell, address: str, list_name: str, name: str, language: str, ev
 @click.option("--language", type=_LANGUAGES, default="en", show_default=True, help="For rows that name none.")
 @pass_shell
 def import_(shell: Shell, file: Path, list_name: str, errors: Path | None, language: str) -> None:
-    """Import people from a CSV file with a column email, and maybe name and language.
+    """Import people from a CSV file with a column email, and maybe name, language and zone.
 
     Good rows are stored; each bad row is reported with its line and reason, in the file given with --errors, else
     on stderr. Importing the same file again changes nothing.

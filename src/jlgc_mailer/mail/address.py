@@ -48,9 +48,12 @@ def parse_address(text: str) -> Address:
 
 
 def key_of(spec: str) -> str:
-    """The key of an address that was read before: mailbox providers ignore case in the local part too."""
+    """The key of an address that was read before: mailbox providers ignore case in the local part too.
+
+    Ignoring case is all: casefold() would also make one person of straße@ and strasse@.
+    """
     local, _, domain = spec.rpartition("@")
-    return f"{local.casefold()}@{domain}"
+    return f"{local.lower()}@{domain}"
 
 
 def _lenient(text: str) -> Address | None:

@@ -7,7 +7,17 @@ _PREFIX = "b+"
 
 def envelope_sender(delivery_id: int, keyring: Keyring, bounce_domain: str) -> str:
     """`b+<token>@bounce_domain`: at most 64 octets before the @, case-insensitive, no address inside."""
-    return f"{_PREFIX}{keyring.sign(Purpose.BOUNCE, delivery_id)}@{bounce_domain}"
+    return bounce_address(bounce_token(delivery_id, keyring), bounce_domain)
+
+
+def bounce_token(delivery_id: int, keyring: Keyring) -> str:
+    """What names the delivery in its envelope sender: letters and digits, at most 32."""
+    return keyring.sign(Purpose.BOUNCE, delivery_id)
+
+
+def bounce_address(token: str, bounce_domain: str) -> str:
+    """The envelope sender with this token."""
+    return f"{_PREFIX}{token}@{bounce_domain}"
 
 
 def delivery_of(address: str, keyring: Keyring) -> int | None:

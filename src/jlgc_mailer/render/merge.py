@@ -2,138 +2,79 @@
 
 A `Skeleton` is a row of chunks. Literal bytes stand ready for the wire; a slot encodes one value the way
 its place demands: in a header (RFC 2047), in quoted-printable, or in base64, HTML-escaped where it stands in HTML.
+The body is its own relaxed canonical form, so that signing it needs no further pass (RFC 6376 3.4.4).
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Protocol
+from typing import NamedTuple
 
-from jlgc_mailer.mail.message import base64_lines, crlf, plain_header, quoted_printable, safe, text_header
+from jlgc_mailer.mail.message import base64_lines, crlf, plain_header, quoted_printable, text_header
+from jlgc_mailer.render.chunks import AlignedLiteral, Base64Part, Chunk, Header, Literal, QpSlot, octets
 from jlgc_mailer.render.fields import Slot, split_at_marks
 from jlgc_mailer.render.source import Compiled
+from jlgc_mailer.states import Language
 
 Values = Mapping[str, str]
 Piece = str | Slot
 
-
-class Chunk(Protocol):
-    """A part of a message that knows how to become bytes."""
-
-    def encode(self, values: Values) -> bytes:
-        """The bytes for one recipient."""
-        ...
+_SOFT_BREAK = Literal(b"=\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """Bytes that are the same for everybody."""
+class Merged(NamedTuple):
+    """One recipient's message: its header fields, and its body in pieces, which are copied only once."""
 
-    data: bytes
+    headers: bytes
+    pieces: list[bytes]
 
-    def encode(self, values: Values) -> bytes:
-        """Themselves."""
-        return self.data
+    @property
+    def body(self) -> bytes:
+        """What stands after the empty line."""
+        return b"".join(self.pieces)
 
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A header field whose value depends on the recipient."""
-
-    write: Callable[[Values], bytes]
-
-    def encode(self, values: Values) -> bytes:
-        """The whole field."""
-        return self.write(values)
-
-
-@dataclass(frozen=True, slots=True)
-class QpSlot:
-    """A value inside quoted-printable, on lines of its own between two soft breaks."""
-
-    slot: Slot
-    html: bool
-
-    def encode(self, values: Values) -> bytes:
-        """The value between soft breaks."""
-        return b"=\r\n" + quoted_printable(value_of(self.slot, values, self.html), ends_line=False) + b"=\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Base64Part:
-    """A part in base64: every literal is encoded in advance for each of the three ways it can be aligned.
-
-    Base64 works on groups of three octets. Between two values only the octets that share a group with a
-    value are encoded per recipient; the rest of each literal was encoded once per alignment.
-    """
-
-    first: bytes
-    rest: tuple[tuple[Slot, "AlignedLiteral"], ...]
-    html: bool
-
-    def encode(self, values: Values) -> bytes:
-        """The whole part for one recipient."""
-        ready = len(self.first) - len(self.first) % 3
-        lines, carry = [base64_lines(self.first[:ready])], self.first[ready:]
-        for slot, literal in self.rest:
-            carry += value_of(slot, values, self.html)
-            head, body, tail = literal.aligned[-len(carry) % 3]
-            if len(literal.data) < len(head):
-                carry += literal.data
-                continue
-            lines += (base64_lines(carry + head), body)
-            carry = tail
-        return b"".join(lines) + base64_lines(carry)
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedLiteral:
-    """A literal cut for each number of octets (0, 1, 2) that the group before it still needs."""
-
-    data: bytes
-    aligned: tuple[tuple[bytes, bytes, bytes], ...]
-
-    @classmethod
-    def of(cls, data: bytes) -> "AlignedLiteral":
-        """Cut `data` three ways into: octets for the group before, encoded whole groups, octets left over."""
-        return cls(data, tuple(_cut(data, needed) for needed in range(3)))
-
-
-def _cut(data: bytes, needed: int) -> tuple[bytes, bytes, bytes]:
-    if len(data) < needed:
-        return b"\0" * needed, b"", b""
-    end = needed + (len(data) - needed) // 3 * 3
-    return data[:needed], base64_lines(data[needed:end]), data[end:]
+    @property
+    def message(self) -> bytes:
+        """The whole."""
+        return b"".join((self.headers, b"\r\n", *self.pieces))
 
 
 @dataclass(frozen=True)
 class Skeleton:
     """A message for one compiled edition, complete but for each recipient's values."""
 
-    chunks: tuple[Chunk, ...]
+    headers: tuple[Chunk, ...]
+    body: tuple[Chunk, ...]
 
-    def merge(self, values: Values) -> bytes:
+    def merge(self, values: Values) -> Merged:
         """The message for one recipient; raises UnsafeValue for CR, LF or NUL in a value, KeyError if one lacks."""
-        return b"".join([chunk.encode(values) for chunk in self.chunks])
+        headers: list[bytes] = []
+        pieces: list[bytes] = []
+        for chunk in self.headers:
+            chunk.write(values, headers)
+        for chunk in self.body:
+            chunk.write(values, pieces)
+        return Merged(b"".join(headers), pieces)
 
 
-def build_skeleton(compiled: Compiled, headers: tuple[bytes | Header, ...]) -> Skeleton:
-    """Encode everything that does not depend on the recipient.
+def build_skeleton(compiled: Compiled, headers: tuple[bytes | Header, ...], shared: Values) -> Skeleton:
+    """Encode everything that does not depend on the recipient; `shared` are the values that are the same for all.
 
     `headers` are finished fields and per-recipient fields, without Subject and the MIME fields, which are added here.
     """
     boundary = f"={hashlib.sha256((compiled.html + compiled.text).encode()).hexdigest()[:24]}="
-    subject = pieces_of(compiled.subject, compiled.slots)
-    chunks: list[Chunk] = [
+    fields: list[Chunk] = [
         *(Literal(header) if isinstance(header, bytes) else header for header in headers),
-        Header(lambda values: text_header("Subject", fill(subject, values))),
-        Literal(_opening(compiled, boundary)),
-        *_part("plain", compiled.text, compiled, boundary),
-        *_part("html", compiled.html, compiled, boundary),
+        _subject(_bound(compiled.subject, compiled.slots, shared, html=False)),
+        Literal(_mime_fields(compiled.language, boundary)),
+    ]
+    body = [
+        *_part("plain", compiled.text, compiled, shared, boundary),
+        *_part("html", compiled.html, compiled, shared, boundary),
         Literal(f"--{boundary}--\r\n".encode()),
     ]
-    return Skeleton(tuple(_joined(chunks)))
+    return Skeleton(_joined(fields), _joined(body))
 
 
 def pieces_of(text: str, slots: tuple[Slot, ...]) -> list[Piece]:
@@ -154,28 +95,41 @@ def fill_html(html: str, slots: tuple[Slot, ...], values: Values) -> str:
     )
 
 
-def value_of(slot: Slot, values: Values, html: bool) -> bytes:
-    """The bytes of a value in a body; refused when they could break a line (M1)."""
-    value = safe(f"merge field {slot.field}", values[slot.field] or slot.fallback)
-    return (escape(value) if html else value).encode()
+def _bound(text: str, slots: tuple[Slot, ...], shared: Values, html: bool) -> list[Piece]:
+    """Literals and slots, alternately, in which slots of `shared` values have become literal."""
+    pieces: list[Piece] = [""]
+    for piece in pieces_of(text, slots):
+        same: Piece = piece
+        if isinstance(piece, Slot) and piece.field in shared:
+            same = octets(piece.field, shared[piece.field] or piece.fallback, html).decode()
+        if isinstance(same, str) and isinstance(pieces[-1], str):
+            pieces[-1] += same
+        else:
+            pieces.append(same)
+    return pieces
 
 
-def _opening(compiled: Compiled, boundary: str) -> bytes:
+def _subject(pieces: list[Piece]) -> Chunk:
+    if len(pieces) == 1:
+        return Literal(text_header("Subject", fill(pieces, {})))
+    return Header(lambda values: text_header("Subject", fill(pieces, values)))
+
+
+def _mime_fields(language: Language, boundary: str) -> bytes:
     return b"".join(
         (
-            plain_header("Content-Language", compiled.language.value),
+            plain_header("Content-Language", language.value),
             plain_header("MIME-Version", "1.0"),
             plain_header("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
-            b"\r\n",
         )
     )
 
 
-def _part(subtype: str, text: str, compiled: Compiled, boundary: str) -> list[Chunk]:
+def _part(subtype: str, text: str, compiled: Compiled, shared: Values, boundary: str) -> list[Chunk]:
     """One alternative, in whichever transfer encoding is smaller for it (M6)."""
-    pieces = pieces_of(text if text.endswith("\n") else text + "\n", compiled.slots)
-    literals = b"".join(crlf(piece) for piece in pieces if isinstance(piece, str))
     is_html = subtype == "html"
+    pieces = _bound(text if text.endswith("\n") else text + "\n", compiled.slots, shared, is_html)
+    literals = b"".join(crlf(piece) for piece in pieces if isinstance(piece, str))
     smaller_in_base64 = len(base64_lines(literals)) < len(quoted_printable(literals))
     opening = "".join(
         (
@@ -191,24 +145,25 @@ def _part(subtype: str, text: str, compiled: Compiled, boundary: str) -> list[Ch
 
 def _qp_body(pieces: list[Piece], html: bool) -> list[Chunk]:
     chunks: list[Chunk] = []
-    for index, piece in enumerate(pieces):
+    for piece in pieces:
         if isinstance(piece, str):
-            chunks.append(Literal(quoted_printable(crlf(piece), ends_line=index == len(pieces) - 1)))
+            chunks.append(Literal(quoted_printable(crlf(piece))))
         else:
-            chunks.append(QpSlot(piece, html))
+            chunks += (_SOFT_BREAK, QpSlot(piece, html), _SOFT_BREAK)
     return chunks
 
 
 def _base64_body(pieces: list[Piece], html: bool) -> list[Chunk]:
     slots = [piece for piece in pieces if isinstance(piece, Slot)]
-    literals = [crlf(piece) for piece in pieces if isinstance(piece, str)]
+    first, *literals = [crlf(piece) for piece in pieces if isinstance(piece, str)]
     if not slots:
-        return [Literal(base64_lines(literals[0]))]
-    rest = tuple((slot, AlignedLiteral.of(data)) for slot, data in zip(slots, literals[1:], strict=True))
-    return [Base64Part(literals[0], rest, html)]
+        return [Literal(base64_lines(first))]
+    ready = len(first) - len(first) % 3
+    rest = tuple((slot, AlignedLiteral.of(data)) for slot, data in zip(slots, literals, strict=True))
+    return [Base64Part(base64_lines(first[:ready]), first[ready:], rest, html)]
 
 
-def _joined(chunks: list[Chunk]) -> list[Chunk]:
+def _joined(chunks: list[Chunk]) -> tuple[Chunk, ...]:
     """Neighbouring literals as one, so that a recipient costs as few pieces as possible."""
     joined: list[Chunk] = []
     for chunk in chunks:
@@ -217,4 +172,4 @@ def _joined(chunks: list[Chunk]) -> list[Chunk]:
             joined[-1] = Literal(last.data + chunk.data)
         else:
             joined.append(chunk)
-    return joined
+    return tuple(joined)

@@ -1,18 +1,19 @@
 """Claiming a batch under a lease: a guarded UPDATE, so that each batch has one worker (promise 4)."""
 
+import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
-from jlgc_mailer.states import BatchStatus, DeliveryStatus, SendStatus, Stage, UncertainPolicy
+from jlgc_mailer.db.sending import Batch, Send
+from jlgc_mailer.sending.uncertain import give_up
+from jlgc_mailer.states import BatchStatus, Priority, SendStatus
 
 _NUDGE_AGAIN_AFTER = timedelta(seconds=15)
-_NUDGES_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -26,34 +27,58 @@ class Claim:
     mark: int
 
 
-def claim_next(session: Session, now: datetime, lease: timedelta) -> Claim | None:
-    """Claim the batch that has waited longest, of any send that is under way; None when nothing waits.
+def claim_next(session: Session, now: datetime, lease: timedelta, sends: Collection[int] | None = None) -> Claim | None:
+    """Claim the next batch of any send that is under way, or of one of `sends`; None when nothing waits.
 
-    A batch whose lease ran out is claimed like a new one. What its worker had on the wire becomes uncertain,
-    and is sent again only if the send's policy says so (STANDARDS S4).
+    Urgent sends come first; among equals the one that was served longest ago, so that several sends share fairly. A
+    batch whose lease ran out is claimed like a new one: what its worker had on the wire becomes uncertain, and is
+    sent again only if the send's policy says so (STANDARDS S4).
     """
-    waiting = _claimable(now).order_by(Batch.due_at, Batch.id).limit(1).with_for_update(skip_locked=True, of=Batch)
-    mark = secrets.randbits(62)
-    row = session.execute(
-        update(Batch)
-        .where(Batch.id == waiting.scalar_subquery())
-        .values(status=BatchStatus.CLAIMED, claim=mark, lease_until=now + lease, nudged_at=None, hold=None)
-        .returning(Batch.id, Batch.send_id, Batch.first_id, Batch.last_id)
-    ).first()
-    if row is None:
+    waiting = _claimable(now)
+    if sends is not None:
+        waiting = waiting.where(Batch.send_id.in_(sends))
+    turn = (_urgent_first(), Send.served_at.is_not(None), Send.served_at, Batch.due_at, Batch.id)
+    first = waiting.order_by(*turn).limit(1).with_for_update(skip_locked=True, of=Batch)
+    found = session.execute(first.add_columns(Batch.send_id, Batch.first_id, Batch.last_id, Batch.on_wire)).first()
+    if found is None:
         return None
-    claim = Claim(*row, mark=mark)
-    _settle_abandoned(session, claim, now)
+    batch_id, send_id, first_id, last_id, on_wire = found
+    claim = Claim(batch_id, send_id, first_id, last_id, secrets.randbits(62))
+    session.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(
+            status=BatchStatus.CLAIMED,
+            claim=claim.mark,
+            lease_until=now + lease,
+            nudged_at=None,
+            hold=None,
+            on_wire=None,
+        )
+    )
+    session.execute(update(Send).where(Send.id == send_id).values(served_at=now))
+    give_up(session, send_id, json.loads(on_wire or "[]"), now)
     return claim
 
 
-def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> bool:
-    """Prolong the lease; False when it was lost to another worker."""
-    renewed = session.execute(update(Batch).where(_mine(claim)).values(lease_until=now + lease).returning(Batch.id))
+def urgent_waits(session: Session, now: datetime) -> Sequence[int]:
+    """The urgent sends that have a batch to claim now."""
+    urgent = _claimable(now).where(Send.priority == Priority.URGENT).with_only_columns(Send.id).distinct()
+    return session.scalars(urgent).all()
+
+
+def renew(session: Session, claim: Claim, until: datetime, on_wire: Collection[int]) -> bool:
+    """Prolong the lease and write down the intent; False when the batch was lost to another worker."""
+    renewed = session.execute(
+        update(Batch)
+        .where(_mine(claim))
+        .values(lease_until=until, on_wire=json.dumps(list(on_wire)) if on_wire else None)
+        .returning(Batch.id)
+    )
     return renewed.first() is not None
 
 
-def release(session: Session, claim: Claim, due_at: datetime | None, hold: str | None) -> None:
+def release(session: Session, claim: Claim, due_at: datetime | None, hold: str | None = None) -> None:
     """Give the batch back until `due_at`, or mark it done when that is None."""
     session.execute(
         update(Batch)
@@ -64,22 +89,52 @@ def release(session: Session, claim: Claim, due_at: datetime | None, hold: str |
             nudged_at=None,
             claim=None,
             lease_until=None,
+            on_wire=None,
             hold=hold,
         )
     )
 
 
-def take_nudges(session: Session, now: datetime) -> int:
-    """How many messages to put on the queue now: one for each claimable batch that had none lately.
+def hold_send(session: Session, send_id: int, until: datetime, why: str) -> None:
+    """All batches of a send wait until then, because there is no way out for it."""
+    session.execute(
+        update(Batch)
+        .where(Batch.send_id == send_id, Batch.status == BatchStatus.READY, Batch.due_at < until)
+        .values(due_at=until, hold=why)
+    )
 
-    A lost message costs a quarter of a minute; a surplus one finds nothing to claim.
+
+def end_holds(session: Session, now: datetime) -> None:
+    """Batches that were held are due now: somebody has seen to the reason."""
+    session.execute(
+        update(Batch)
+        .where(Batch.status == BatchStatus.READY, Batch.hold.is_not(None))
+        .values(due_at=now, hold=None, nudged_at=None)
+    )
+
+
+def lost(session: Session, claims: Collection[Claim]) -> bool:
+    """Whether any of these batches is no longer ours, or its send was paused or cancelled."""
+    held = session.execute(
+        select(Batch.id, Batch.claim)
+        .join(Send, Send.id == Batch.send_id)
+        .where(Batch.id.in_([claim.batch_id for claim in claims]), Send.status == SendStatus.SENDING)
+    )
+    ours: Mapping[int, int | None] = dict(iter(held))
+    return any(ours.get(claim.batch_id) != claim.mark for claim in claims)
+
+
+def take_nudges(session: Session, now: datetime, at_most: int) -> Mapping[Priority, int]:
+    """How many messages to put on the queues now: one for each claimable batch that had none lately.
+
+    A lost message costs a quarter of a minute; a surplus one finds nothing to claim. More than the workers can begin at
+    once would only pile up, as each turn goes on with the next batch by itself.
     """
     unannounced = or_(Batch.nudged_at.is_(None), Batch.nudged_at <= now - _NUDGE_AGAIN_AFTER)
-    waiting = _claimable(now).where(unannounced).order_by(Batch.due_at, Batch.id).limit(_NUDGES_AT_ONCE)
-    nudged = session.execute(
-        update(Batch).where(Batch.id.in_(waiting.scalar_subquery())).values(nudged_at=now).returning(Batch.id)
-    )
-    return len(nudged.all())
+    waiting = _claimable(now).where(unannounced).add_columns(Send.priority)
+    chosen = session.execute(waiting.order_by(_urgent_first(), Batch.due_at, Batch.id).limit(at_most)).all()
+    session.execute(update(Batch).where(Batch.id.in_([batch_id for batch_id, _ in chosen])).values(nudged_at=now))
+    return {priority: sum(each is priority for _, each in chosen) for priority in Priority}
 
 
 def forget_nudges(session: Session) -> None:
@@ -95,46 +150,9 @@ def _claimable(now: datetime) -> Select[int]:
     return select(Batch.id).join(Send, Send.id == Batch.send_id).where(or_(under_way, to_settle))
 
 
+def _urgent_first() -> ColumnElement[int]:
+    return case((Send.priority == Priority.URGENT, 0), else_=1)
+
+
 def _mine(claim: Claim) -> ColumnElement[bool]:
     return and_(Batch.id == claim.batch_id, Batch.claim == claim.mark)
-
-
-def _settle_abandoned(session: Session, claim: Claim, now: datetime) -> None:
-    """Deliveries that a vanished worker left on the wire: uncertain, by address, each with an attempt that says so."""
-    left = and_(
-        Delivery.send_id == claim.send_id,
-        Delivery.id.between(claim.first_id, claim.last_id),
-        Delivery.status == DeliveryStatus.SENDING,
-    )
-    abandoned = session.execute(
-        update(Delivery)
-        .where(left)
-        .values(status=DeliveryStatus.UNCERTAIN, reason=None)
-        .returning(Delivery.id, Delivery.attempts)
-    ).all()
-    if not abandoned:
-        return
-    session.execute(insert(Attempt), [_lost_attempt(delivery_id, number, now) for delivery_id, number in abandoned])
-    send = session.get_one(Send, claim.send_id)
-    if send.on_uncertain is UncertainPolicy.RESEND and send.status is SendStatus.SENDING:
-        _queue_again(session, [delivery_id for delivery_id, _ in abandoned], now)
-
-
-def _queue_again(session: Session, delivery_ids: Sequence[int], now: datetime) -> None:
-    session.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(delivery_ids))
-        .values(status=DeliveryStatus.DEFERRED, next_attempt_at=now)
-    )
-
-
-def _lost_attempt(delivery_id: int, number: int, now: datetime) -> dict[str, object]:
-    return {
-        "delivery_id": delivery_id,
-        "number": number,
-        "at": now,
-        "outcome": DeliveryStatus.UNCERTAIN,
-        "stage": Stage.CONTENT,
-        "text": "the worker ended before the outcome was recorded",
-        "transport": "",
-    }

@@ -1,143 +1,103 @@
-"""Delivering one batch: claim, attempt window by window, record, give back.
+"""One turn of a worker: claim a batch, choose a way out, send, record, give back; and on to the next batch.
 
-No transaction is open while the wire is busy (promise 5).
+The wire runs in the thread of the turn, bookkeeping in another, so that neither waits for the other. No transaction is
+open while either waits for the network (promise 5).
 """
 
-from collections.abc import Callable, Sequence
+import random
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from jlgc_mailer.db.base import Database
-from jlgc_mailer.errors import UnsafeValue
-from jlgc_mailer.mail.replies import Reply
-from jlgc_mailer.sending import ledger
-from jlgc_mailer.sending.claim import Claim, claim_next, release, renew
-from jlgc_mailer.sending.lease import Lease
-from jlgc_mailer.sending.letters import Identity, Letter, Recipient, Stationery
-from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.errors import Unreachable
+from jlgc_mailer.sending import ledger, routes
+from jlgc_mailer.sending.bookkeeper import Bookkeeper
+from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, release
+from jlgc_mailer.sending.journal import Journal
+from jlgc_mailer.sending.means import Means, Worked
 from jlgc_mailer.sending.plan import finish_done
-from jlgc_mailer.sending.transports import Transport, TransportTrouble
-from jlgc_mailer.states import DeliveryStatus, Stage
+from jlgc_mailer.sending.recovery import recover
+from jlgc_mailer.sending.routes import NoRoute, Route
+from jlgc_mailer.sending.stock import Stock
+from jlgc_mailer.sending.transports import Trouble
 
-_WINDOW = 10  # a commit costs a third of a millisecond: shared by ten it is a twentieth of an SMTP transaction
-_HOLD = timedelta(seconds=30)
-
-
-@dataclass(frozen=True)
-class Means:
-    """What delivering needs from outside."""
-
-    database: Database
-    identity: Identity
-    open_transport: Callable[[], Transport]
-    clock: Callable[[], datetime]
-    retry: RetryPolicy
-    lease: timedelta
-    hold: timedelta = _HOLD
-    window: int = _WINDOW
-
-
-@dataclass
-class Worked:
-    """What one turn did: attempts by outcome, and why it stopped early, if it did."""
-
-    claim: Claim
-    outcomes: dict[DeliveryStatus, int] = field(default_factory=dict)
-    hold: str | None = None
+_BUSY = timedelta(seconds=5)
 
 
 def deliver_next(means: Means) -> Worked | None:
-    """Claim the next batch of any send and work on it until it is settled, held or paused; None when none waits."""
+    """Claim the next batch of any send and go on until none waits, the turn is over, or the send is held or paused.
+
+    None when no batch waited. Whatever ends the turn, what is known of each recipient is in the ledger or the journal.
+    """
+    recover(means)
     with means.database.transaction() as session:
         claim = claim_next(session, means.clock(), means.lease)
-    return _deliver(means, claim) if claim else None
-
-
-def _deliver(means: Means, claim: Claim) -> Worked:
-    worked = Worked(claim)
-    with means.database.reading() as session:
-        stationery = ledger.stationery(session, claim.send_id, means.identity)
-    with Lease(means.database, claim, means.lease, means.clock) as lease, closing(means.open_transport()) as transport:
-        while lease.goes_on and worked.hold is None and (window := _take(means, claim)):
-            results: list[tuple[Recipient, Outcome]] = []
-            try:
-                worked.hold = _attempt_all(window, stationery, transport, lease, means, results)
-            finally:
-                _record(means, worked, window, results, transport)
-    _give_back(means, worked)
+        if claim is None:
+            return None
+        route = _route_for(session, claim, means)
+    if isinstance(route, NoRoute):
+        return Worked(hold=route.why)
+    worked = _with_connections(means, claim, route)
+    if worked.done:
+        with means.database.transaction() as session:
+            finish_done(session, means.clock())
     return worked
 
 
-def _take(means: Means, claim: Claim) -> list[Recipient]:
-    """The next window, unless the batch is no longer ours."""
-    with means.database.transaction() as session:
-        now = means.clock()
-        if not renew(session, claim, now, means.lease):
-            return []
-        return ledger.take_window(session, claim, means.window, now)
+def _route_for(session: Session, claim: Claim, means: Means) -> Route | NoRoute:
+    """The way out for a batch. Where there is none, all batches of its send wait for one, and say why."""
+    now = means.clock()
+    names = ledger.list_names(session, claim.send_id)
+    route = routes.choose(means.routes, names, routes.paused(session, means.routes, now), now, random)
+    if isinstance(route, NoRoute):
+        release(session, claim, route.until, route.why)
+        hold_send(session, claim.send_id, route.until, route.why)
+    return route
 
 
-def _attempt_all(
-    window: Sequence[Recipient],
-    stationery: Stationery,
-    transport: Transport,
-    lease: Lease,
-    means: Means,
-    results: list[tuple[Recipient, Outcome]],
-) -> str | None:
-    """Add the outcomes of those attempted to `results`; why the rest were not, when the way out failed.
-
-    All letters are made at once, while what was read of the readers is fresh (promise 2).
-    """
-    for recipient, letter in [(each, _letter(each, stationery, means)) for each in window]:
-        if not lease.goes_on:
-            break
-        if isinstance(letter, Outcome):
-            results.append((recipient, letter))
-            continue
-        # Uncertain until known: this is what stands if something unforeseen ends the attempt.
-        results.append((recipient, Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, means.clock())))
-        try:
-            results[-1] = recipient, transport.send(letter)
-        except TransportTrouble as trouble:
-            results.pop()
-            return str(trouble).replace(recipient.address, "…")  # holds are shown: they name no reader
-    return None
-
-
-def _letter(recipient: Recipient, stationery: Stationery, means: Means) -> Letter | Outcome:
-    """The letter, or why none can be written to this recipient."""
+def _with_connections(means: Means, claim: Claim, route: Route) -> Worked:
+    """Work with as many connections as the other workers leave; the batch is put back when there is none."""
+    worker = f"{claim.mark:x}"
     try:
-        return stationery.letter(recipient)
-    except UnsafeValue as error:
-        reply = Reply(554, str(error), "5.6.0" if recipient.address.isascii() else "5.6.7")
-        return Outcome(DeliveryStatus.REFUSED, Stage.BUILD, reply, means.clock())
+        connections = means.pace.connect(route.name, route.limits, worker, route.relay.connections, means.clock())
+        if connections:
+            return _work(means, claim, route, connections)
+        return _put_back(means, claim, f"all connections to {route.name} are in use")
+    except Unreachable as error:
+        _put_back(means, claim, str(error))
+        raise
+    finally:
+        means.pace.disconnect(route.name, worker)
 
 
-def _record(
-    means: Means,
-    worked: Worked,
-    window: Sequence[Recipient],
-    results: Sequence[tuple[Recipient, Outcome]],
-    transport: Transport,
-) -> None:
+def _put_back(means: Means, claim: Claim, why: str) -> Worked:
     with means.database.transaction() as session:
-        ledger.record(session, worked.claim.send_id, results, transport.name, means.retry)
-        ledger.put_back(session, window[len(results) :])
-    for _, outcome in results:
-        worked.outcomes[outcome.status] = worked.outcomes.get(outcome.status, 0) + 1
+        release(session, claim, means.clock() + _BUSY, why)
+    return Worked(hold=why)
 
 
-def _give_back(means: Means, worked: Worked) -> None:
-    """Done when all are settled; else due again at the earliest retry, or after the hold."""
+def _work(means: Means, claim: Claim, route: Route, connections: int) -> Worked:
+    journal = Journal(means.journals, route.name)
+    all_recorded = False
+    try:
+        with (
+            Stock(journal, means.clock) as stock,
+            closing(means.open_transport(route, connections)) as transport,
+            Bookkeeper(means, route, journal, stock, claim) as bookkeeper,
+        ):
+            bookkeeper.trouble = transport.deliver(stock)
+            _note_health(means, route, bookkeeper.trouble)
+        all_recorded = True
+    finally:
+        journal.close(all_recorded=all_recorded)
+    return bookkeeper.worked
+
+
+def _note_health(means: Means, route: Route, trouble: Trouble | None) -> None:
+    """Trouble pauses the transport for everybody before the batches are free again (STANDARDS S3)."""
     with means.database.transaction() as session:
-        now = means.clock()
-        ledger.skip_cancelled(session, worked.claim.send_id)
-        due = ledger.next_due(session, worked.claim, now)
-        if due and worked.hold:
-            due = max(due, now + means.hold)
-        release(session, worked.claim, due, worked.hold)
-    if due is None:
-        with means.database.transaction() as session:
-            finish_done(session, now)
+        if trouble:
+            routes.pause(session, route, trouble, means.clock())
+        else:
+            routes.recovered(session, route.name)

@@ -1,46 +1,47 @@
-"""The ledger: what is about to be attempted is written down before, and what became of it after.
+"""The ledger read: whom a batch is due to write to now, who has left meanwhile, and when it has work again."""
 
-Recipients are taken in small windows. Taking one commits the intent (status `sending`), so after a crash the
-uncertain are at most the window that was on the wire (promise 1).
-"""
-
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.issues import artefacts_of, compiled_value
-from jlgc_mailer.db.feedback import FeedbackEvent
-from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
-from jlgc_mailer.db.sending import Attempt, Delivery, Send, SendList
+from jlgc_mailer.db.base import among
+from jlgc_mailer.db.people import Subscription, Suppression
+from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.sending.claim import Claim
-from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Stationery
-from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy, next_attempt
+from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Signer, Stationery
 from jlgc_mailer.states import (
+    BatchStatus,
     DeliveryStatus,
-    FeedbackKind,
     Language,
-    ReplyClass,
     SendStatus,
     SkipReason,
     SubscriptionStatus,
-    UncertainPolicy,
     moves_into,
 )
 
-_SETTLED = (DeliveryStatus.ACCEPTED, DeliveryStatus.REFUSED, DeliveryStatus.SKIPPED)
-_DUE = (DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
+_ADDRESSED = (Delivery.subscriber_id, Delivery.address, Delivery.name, Delivery.list_id, Delivery.compiled_id)
+_SKIPPABLE = moves_into(DeliveryStatus.SKIPPED)
 
 
-def stationery(session: Session, send_id: int, identity: Identity) -> Stationery:
-    """What all letters of a send share. Its date is the planning's, so that every copy of a letter is the same."""
+class Due(NamedTuple):
+    """Recipients to write to, in order of their ids, and the last id that was looked at; None: the range is through."""
+
+    recipients: Sequence[Recipient]
+    looked_at: int | None
+
+
+def stationery(session: Session, send_id: int, identity: Identity, signer: Signer | None) -> Stationery:
+    """What all letters of a send share. Its date is the planning's: all copies of a letter are the same (M12)."""
     send = session.get_one(Send, send_id)
     artefacts = artefacts_of(session, send.revision_id, send.recipe)
     return Stationery(
-        identity,
+        replace(identity, keyring=identity.keyring.signing(send.key_id)),
         send_id,
         send.planned_at or send.due_at,
         {artefact.id: compiled_value(artefact) for artefact in artefacts},
@@ -48,213 +49,103 @@ def stationery(session: Session, send_id: int, identity: Identity) -> Stationery
             each.id: ListFace(each.name, {language: each.title(language) for language in Language})
             for each in send.lists
         },
+        signer,
     )
 
 
-def take_window(session: Session, claim: Claim, size: int, now: datetime) -> list[Recipient]:
-    """The next recipients of a batch, at most `size`, written down as being on the wire; empty when none is due.
+def list_names(session: Session, send_id: int) -> frozenset[str]:
+    """The mailing lists of a send."""
+    return frozenset(each.name for each in session.get_one(Send, send_id).lists)
 
-    Those who left or were suppressed since planning are skipped here, with the reason (promise 2).
+
+def take_due(session: Session, claim: Claim, lists: Collection[int], after: int, size: int, now: datetime) -> Due:
+    """The next recipients of a batch behind the delivery `after`, from at most `size` of them.
+
+    Those who left all of `lists` or were suppressed since planning are skipped here, with the reason (promise 2).
     """
-    taken: list[Recipient] = []
-    while not taken:
-        rows = _due_rows(session, claim, size, now)
-        if not rows:
-            break
-        left = [row for row in rows if row.is_suppressed or not row.is_confirmed]
-        _skip(session, left)
-        taken = [_recipient(row, now) for row in rows if row not in left]
-    _mark_sending(session, taken)
-    return taken
+    columns = (Delivery.id, Delivery.attempts, Delivery.first_attempt_at, *_ADDRESSED)
+    due = select(*columns).where(Delivery.id > after, _of(claim), _due(now)).order_by(Delivery.id).limit(size)
+    rows = session.execute(due).all()
+    readers = _Readers(session, lists, rows)
+    told = [(row, readers.list_of(row)) for row in rows]
+    barred = [row.id for row in rows if readers.is_suppressed(row)]
+    _skip(session, barred, SkipReason.SUPPRESSED)
+    _skip(session, [row.id for row, list_id in told if list_id is None], SkipReason.UNSUBSCRIBED)
+    recipients = [_recipient(row, list_id, now) for row, list_id in told if list_id is not None]
+    if barred:
+        recipients = [each for each in recipients if each.delivery_id not in barred]
+    return Due(recipients, rows[-1].id if len(rows) == size else None)
 
 
-def _due_rows(session: Session, claim: Claim, size: int, now: datetime) -> Sequence[Row[*tuple[Any, ...]]]:
-    confirmed = (
-        select(Subscription.id)
-        .join(SendList, (SendList.list_id == Subscription.list_id) & (SendList.send_id == claim.send_id))
-        .where(Subscription.subscriber_id == Subscriber.id, Subscription.status == SubscriptionStatus.CONFIRMED)
-    )
-    suppressed = select(Suppression.id).where(
-        Suppression.address_key == Subscriber.address_key, Suppression.released_at.is_(None)
-    )
-    return session.execute(
-        select(
-            Delivery.id,
-            Delivery.attempts,
-            Delivery.first_attempt_at,
-            Delivery.subscriber_id,
-            Delivery.address,
-            Delivery.list_id,
-            Delivery.compiled_id,
-            Subscriber.name,
-            confirmed.exists().label("is_confirmed"),
-            suppressed.exists().label("is_suppressed"),
-        )
-        .outerjoin(Subscriber, Subscriber.id == Delivery.subscriber_id)
-        .where(_of(claim), _due(now))
-        .order_by(Delivery.id)
-        .limit(size)
-    ).all()
-
-
-def _of(claim: Claim) -> ColumnElement[bool]:
-    return and_(Delivery.send_id == claim.send_id, Delivery.id.between(claim.first_id, claim.last_id))
-
-
-def _due(now: datetime) -> ColumnElement[bool]:
-    retry = and_(Delivery.status == DeliveryStatus.DEFERRED, Delivery.next_attempt_at <= now)
-    return or_(Delivery.status == DeliveryStatus.PENDING, retry)
-
-
-def _skip(session: Session, rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
-    for reason, is_suppressed in ((SkipReason.SUPPRESSED, True), (SkipReason.UNSUBSCRIBED, False)):
-        ids = [row.id for row in rows if bool(row.is_suppressed) is is_suppressed]
-        if ids:
-            session.execute(
-                update(Delivery)
-                .where(Delivery.id.in_(ids), Delivery.status.in_(_DUE))
-                .values(status=DeliveryStatus.SKIPPED, reason=reason, next_attempt_at=None)
-            )
-
-
-def _recipient(row: Row[*tuple[Any, ...]], now: datetime) -> Recipient:
+def _recipient(row: Any, list_id: int, now: datetime) -> Recipient:
+    delivery_id, attempts, first_attempt_at, subscriber_id, address, name, _, compiled_id = row
     return Recipient(
-        delivery_id=row.id,
-        attempts=row.attempts + 1,
-        first_attempt_at=row.first_attempt_at or now,
-        subscriber_id=row.subscriber_id,
-        address=row.address,
-        name=row.name,
-        list_id=row.list_id,
-        compiled_id=row.compiled_id,
+        delivery_id, attempts + 1, first_attempt_at or now, subscriber_id, address, name, list_id, compiled_id
     )
 
 
-def _mark_sending(session: Session, recipients: Sequence[Recipient]) -> None:
-    if recipients:
-        session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_([each.delivery_id for each in recipients]), Delivery.status.in_(_DUE))
-            .values(
-                status=DeliveryStatus.SENDING,
-                attempts=Delivery.attempts + 1,
-                first_attempt_at=func.coalesce(Delivery.first_attempt_at, recipients[0].first_attempt_at),
-                next_attempt_at=None,
-            )
+def departed(session: Session, lists: Collection[int], delivery_ids: Collection[int]) -> Collection[int]:
+    """Those of these deliveries whose readers left or were suppressed a moment ago (L4)."""
+    rows = session.execute(select(Delivery.id, *_ADDRESSED).where(among(session, Delivery.id, delivery_ids))).all()
+    readers = _Readers(session, lists, rows)
+    return [row.id for row in rows if readers.list_of(row) is None or readers.is_suppressed(row)]
+
+
+class _Readers:
+    """What readers want at this moment: which of the lists they are on, and whose address is barred.
+
+    Asked by key, not joined: without fresh statistics, as after planning, PostgreSQL walks whole tables for a join.
+    """
+
+    def __init__(self, session: Session, lists: Collection[int], rows: Sequence[Any]) -> None:
+        ties = select(Subscription.subscriber_id, Subscription.list_id).where(
+            among(session, Subscription.subscriber_id, [row.subscriber_id for row in rows]),
+            Subscription.status == SubscriptionStatus.CONFIRMED,
         )
+        bars = select(Suppression.address_key).where(
+            among(session, Suppression.address_key, [key_of(row.address) for row in rows]),
+            Suppression.released_at.is_(None),
+        )
+        self._lists: dict[int | None, list[int]] = {}
+        for subscriber_id, list_id in session.execute(ties):
+            if list_id in lists:
+                self._lists.setdefault(subscriber_id, []).append(list_id)
+        self._barred = set(session.scalars(bars))
+
+    def list_of(self, row: Any) -> int | None:
+        """The list that the letter names: the planned one, or another of the send's that the reader is still on."""
+        still = self._lists.get(row.subscriber_id, ())
+        return row.list_id if row.list_id in still else min(still, default=None)
+
+    def is_suppressed(self, row: Any) -> bool:
+        return bool(self._barred) and key_of(row.address) in self._barred
 
 
-def skip_cancelled(session: Session, send_id: int) -> None:
-    """If the send is cancelled, whoever waits is skipped, because it was; otherwise nothing happens."""
-    cancelled = select(Send.id).where(Send.id == send_id, Send.status == SendStatus.CANCELLED)
+def skip_rest(session: Session, claim: Claim) -> None:
+    """If the send of this batch was cancelled, whoever of it still waits is skipped; otherwise nothing happens."""
+    cancelled = select(Send.id).where(Send.id == claim.send_id, Send.status == SendStatus.CANCELLED).exists()
+    _skip_as_cancelled(session, and_(_of(claim), cancelled))
+
+
+def skip_unclaimed(session: Session, send_id: int) -> None:
+    """Whoever of a cancelled send no worker has in its hands is skipped: those of batches that are done.
+
+    The others are left to their workers, who know whom they have written to (promise 1).
+    """
+    ended = select(Batch.id).where(
+        Batch.send_id == send_id,
+        Batch.status == BatchStatus.DONE,
+        Delivery.id.between(Batch.first_id, Batch.last_id),
+    )
+    _skip_as_cancelled(session, and_(Delivery.send_id == send_id, ended.exists()))
+
+
+def _skip_as_cancelled(session: Session, whom: ColumnElement[bool]) -> None:
     session.execute(
         update(Delivery)
-        .where(Delivery.send_id.in_(cancelled), Delivery.status.in_(moves_into(DeliveryStatus.SKIPPED)))
+        .where(whom, Delivery.status.in_(_SKIPPABLE))
         .values(status=DeliveryStatus.SKIPPED, reason=SkipReason.CANCELLED, next_attempt_at=None)
     )
-
-
-def put_back(session: Session, recipients: Sequence[Recipient]) -> None:
-    """Recipients who were not attempted after all are as they were: pending, and charged nothing (S3).
-
-    One whom another worker has taken since, because the lease was lost, is left to that worker.
-    """
-    if recipients:
-        session.connection().execute(
-            update(Delivery)
-            .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"))
-            .where(Delivery.status == DeliveryStatus.SENDING)
-            .values(
-                status=DeliveryStatus.PENDING,
-                reason=None,
-                attempts=Delivery.attempts - 1,
-                first_attempt_at=case((Delivery.attempts > 1, Delivery.first_attempt_at)),
-            ),
-            [{"delivery_id": each.delivery_id, "attempt": each.attempts} for each in recipients],
-        )
-
-
-def record(
-    session: Session,
-    send_id: int,
-    results: Sequence[tuple[Recipient, Outcome]],
-    transport: str,
-    retry: RetryPolicy,
-) -> None:
-    """Write down what became of attempted recipients; refusals are feedback too (promise 6).
-
-    What the server said for good is the truth as long as no later attempt was begun, even when the lease was lost
-    meanwhile. What is open still, deferred or uncertain, counts only while the delivery is ours: its batch may be done.
-    """
-    if not results:
-        return
-    policy = session.get_one(Send, send_id).on_uncertain
-    rows = [_settled(recipient, outcome, policy, retry) for recipient, outcome in results]
-    final = [row for row in rows if row["new_status"] in _SETTLED]
-    _write(session, final, *(Delivery.status != settled for settled in _SETTLED))
-    _write(session, [row for row in rows if row not in final], Delivery.status == DeliveryStatus.SENDING)
-    session.execute(insert(Attempt), [_attempt(recipient, outcome, transport) for recipient, outcome in results])
-    refused = [each for each, row in zip(results, rows, strict=True) if row["new_status"] is DeliveryStatus.REFUSED]
-    if refused:
-        session.execute(insert(FeedbackEvent), [_refusal(*each) for each in refused])
-
-
-def _write(session: Session, rows: Sequence[dict[str, object]], *guard: ColumnElement[bool]) -> None:
-    if rows:
-        session.connection().execute(
-            update(Delivery)
-            .where(Delivery.id == bindparam("delivery_id"), Delivery.attempts == bindparam("attempt"), *guard)
-            .values(
-                status=bindparam("new_status"),
-                reason=bindparam("new_reason"),
-                next_attempt_at=bindparam("next_attempt"),
-            ),
-            rows,
-        )
-
-
-def _settled(recipient: Recipient, outcome: Outcome, policy: UncertainPolicy, retry: RetryPolicy) -> dict[str, object]:
-    status, reason, again = outcome.status, outcome.reply_class, None
-    if status is DeliveryStatus.UNCERTAIN and policy is UncertainPolicy.RESEND:
-        status = DeliveryStatus.DEFERRED
-    if status is DeliveryStatus.DEFERRED:
-        again = next_attempt(retry, recipient.delivery_id, recipient.attempts, recipient.first_attempt_at, outcome.at)
-        if again is None:
-            status, reason = DeliveryStatus.REFUSED, ReplyClass.EXPIRED
-    return {
-        "delivery_id": recipient.delivery_id,
-        "attempt": recipient.attempts,
-        "new_status": status,
-        "new_reason": None if status in (DeliveryStatus.ACCEPTED, DeliveryStatus.UNCERTAIN) else reason.value,
-        "next_attempt": again,
-    }
-
-
-def _attempt(recipient: Recipient, outcome: Outcome, transport: str) -> dict[str, object]:
-    reply = outcome.reply
-    return {
-        "delivery_id": recipient.delivery_id,
-        "number": recipient.attempts,
-        "at": outcome.at,
-        "outcome": outcome.status,
-        "stage": outcome.stage,
-        "code": reply.code if reply else None,
-        "status": reply.status if reply else None,
-        "text": reply.text if reply else "the connection was lost after the message and before its reply",
-        "transport": transport,
-    }
-
-
-def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
-    return {
-        "received_at": outcome.at,
-        "source": f"smtp {outcome.stage}",
-        "kind": FeedbackKind.REFUSAL,
-        "delivery_id": recipient.delivery_id,
-        "address_key": key_of(recipient.address),
-        "reply_class": outcome.reply_class,
-        "diagnosis": str(outcome.reply),
-    }
 
 
 def next_due(session: Session, claim: Claim, now: datetime) -> datetime | None:
@@ -264,3 +155,22 @@ def next_due(session: Session, claim: Claim, now: datetime) -> datetime | None:
         return now
     retries = select(func.min(Delivery.next_attempt_at)).where(_of(claim), Delivery.status == DeliveryStatus.DEFERRED)
     return session.scalar(retries)
+
+
+def _of(claim: Claim) -> ColumnElement[bool]:
+    """The sum keeps PostgreSQL on the primary key: the index on sends has a million entries of the same send."""
+    return and_(Delivery.id.between(claim.first_id, claim.last_id), Delivery.send_id + 0 == claim.send_id)
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    retry = and_(Delivery.status == DeliveryStatus.DEFERRED, Delivery.next_attempt_at <= now)
+    return or_(Delivery.status == DeliveryStatus.PENDING, retry)
+
+
+def _skip(session: Session, delivery_ids: Collection[int], reason: SkipReason) -> None:
+    if delivery_ids:
+        session.execute(
+            update(Delivery)
+            .where(among(session, Delivery.id, delivery_ids), Delivery.status.in_(_SKIPPABLE))
+            .values(status=DeliveryStatus.SKIPPED, reason=reason, next_attempt_at=None)
+        )

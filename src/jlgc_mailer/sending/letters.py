@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple, Protocol
 
-from jlgc_mailer.mail.message import address_header, date_header, plain_header
+from jlgc_mailer.mail.message import address_header, date_header, plain_header, to_header
 from jlgc_mailer.mail.tokens import Keyring, Purpose
-from jlgc_mailer.mail.verp import envelope_sender
-from jlgc_mailer.render.merge import Header, Skeleton, Values, build_skeleton
+from jlgc_mailer.mail.verp import bounce_address, bounce_token
+from jlgc_mailer.render.chunks import Header
+from jlgc_mailer.render.merge import Merged, Skeleton, Values, build_skeleton
 from jlgc_mailer.render.source import Compiled
 from jlgc_mailer.states import Language
 
@@ -23,9 +25,8 @@ class Identity:
     keyring: Keyring
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """One delivery to attempt, as the ledger hands it out."""
+class Recipient(NamedTuple):
+    """One delivery to attempt, as the ledger hands it out; `name` is as it was when the send was planned (M12)."""
 
     delivery_id: int
     attempts: int
@@ -37,14 +38,31 @@ class Recipient:
     compiled_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """An envelope and the message in it; `content` has CRLF line ends and no dot-stuffing yet."""
+class Letter(NamedTuple):
+    """An envelope and the message in it.
+
+    `content` has CRLF line ends, and no line of it begins with a dot, so that nothing needs stuffing (S10).
+    `envelope_id` is the ENVID of delivery reports (M15); like `envelope_sender` it holds no address.
+    """
 
     recipient: Recipient
     envelope_sender: str
     address: str
     content: bytes
+    envelope_id: str
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether only a relay that offers SMTPUTF8 can take it (RFC 6531, S9): the local part is not ASCII."""
+        return not self.address.isascii()
+
+
+class Signer(Protocol):
+    """Whoever vouches for our letters."""
+
+    def fields(self, headers: bytes, body: bytes, at: datetime, *, body_is_canonical: bool = False) -> bytes:
+        """The signature fields that go before `headers`: the same bytes for the same arguments (M12)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,7 @@ class Stationery:
     date: datetime
     artefacts: Mapping[int, Compiled]
     lists: Mapping[int, ListFace]
+    signer: Signer | None = None
     _skeletons: dict[tuple[int, int], Skeleton] = field(default_factory=dict)
 
     def letter(self, recipient: Recipient) -> Letter:
@@ -71,17 +90,23 @@ class Stationery:
         key = recipient.compiled_id, recipient.list_id
         if key not in self._skeletons:
             self._skeletons[key] = self._skeleton(*key)
-        sender = envelope_sender(recipient.delivery_id, self.identity.keyring, self.identity.bounce_domain)
-        content = self._skeletons[key].merge(self._values(recipient))
-        return Letter(recipient, sender, recipient.address, content)
+        token = bounce_token(recipient.delivery_id, self.identity.keyring)
+        sender = bounce_address(token, self.identity.bounce_domain)
+        content = self._content(self._skeletons[key].merge(self._values(recipient)))
+        return Letter(recipient, sender, recipient.address, content, token)
+
+    def _content(self, merged: Merged) -> bytes:
+        if self.signer is None:
+            return merged.message
+        body = merged.body
+        signature = self.signer.fields(merged.headers, body, self.date, body_is_canonical=True)
+        return b"".join((signature, merged.headers, b"\r\n", body))
 
     def _values(self, recipient: Recipient) -> Values:
-        language = self.artefacts[recipient.compiled_id].language
         keyring = self.identity.keyring
         return {
             "name": recipient.name,
             "address": recipient.address,
-            "list_title": self.lists[recipient.list_id].titles[language],
             "unsubscribe_url": unsubscribe_url(self.identity, recipient.subscriber_id, self.send_id),
             "message_id": f"<{keyring.sign(Purpose.MESSAGE_ID, recipient.delivery_id)}@{self.identity.mail_domain}>",
         }
@@ -89,7 +114,7 @@ class Stationery:
     def _skeleton(self, compiled_id: int, list_id: int) -> Skeleton:
         compiled, face = self.artefacts[compiled_id], self.lists[list_id]
         headers = newsletter_headers(self.identity, compiled, face, self.send_id, self.date)
-        return build_skeleton(compiled, headers)
+        return build_skeleton(compiled, headers, {"list_title": face.titles[compiled.language]})
 
 
 def unsubscribe_url(identity: Identity, subscriber_id: int, send_id: int) -> str:
@@ -106,7 +131,7 @@ def newsletter_headers(
     return (
         date_header(date),
         address_header("From", display, spec.strip("<>")),
-        Header(lambda values: address_header("To", values["name"], values["address"])),
+        Header(lambda values: to_header(values["name"], values["address"])),
         Header(lambda values: plain_header("Message-ID", values["message_id"])),
         address_header("List-Id", title, f"{face.name}.{identity.mail_domain}"),
         Header(lambda values: plain_header("List-Unsubscribe", f"<{values['unsubscribe_url']}>")),

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from jlgc_mailer.mail.replies import Reply, classify
 from jlgc_mailer.states import DeliveryStatus, ReplyClass, Stage
 
+# After so many attempts nothing uncertain is sent again unasked: who gets one message five times has had enough.
+MOST_RESENDS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

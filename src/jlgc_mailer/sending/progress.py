@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
-from jlgc_mailer.states import DeliveryStatus, FeedbackKind, SendStatus
+from jlgc_mailer.states import BatchStatus, DeliveryStatus, FeedbackKind, SendStatus
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Account:
     @property
     def settled(self) -> int:
         """Those of whom no more will be heard at sending."""
-        return self.total - self.count(DeliveryStatus.PENDING, DeliveryStatus.SENDING, DeliveryStatus.DEFERRED)
+        return self.total - self.count(DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
 
 
 def account(session: Session, send: Send) -> Account:
@@ -74,6 +74,21 @@ def recent_attempts(session: Session, send_id: int, since: datetime) -> int:
     """Attempts that ended after `since`: the rate of a send."""
     mine = select(func.count()).select_from(Attempt).join(Delivery, Delivery.id == Attempt.delivery_id)
     return session.scalar(mine.where(Delivery.send_id == send_id, Attempt.at >= since)) or 0
+
+
+def next_wave(session: Session, send: Send, now: datetime) -> datetime | None:
+    """When the next zone gets a send by local time; None when all have begun."""
+    waits = select(Delivery.id).where(
+        Delivery.id.between(Batch.first_id, Batch.last_id),
+        Delivery.send_id == send.id,
+        Delivery.status == DeliveryStatus.PENDING,
+    )
+    waves = select(Batch.due_at).where(
+        Batch.send_id == send.id, Batch.status == BatchStatus.READY, Batch.hold.is_(None), Batch.due_at > now
+    )
+    if not send.local_time or send.planned_at is None:
+        return None
+    return session.scalar(waves.where(waits.exists()).order_by(Batch.due_at).limit(1))
 
 
 def _complaints(session: Session, send_id: int) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from jlgc_mailer.content.issues import compiled_value
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.render.merge import fill, fill_html, pieces_of
-from jlgc_mailer.sending.letters import Identity, Letter, ListFace, Recipient, Stationery, unsubscribe_url
+from jlgc_mailer.sending.letters import Identity, Letter, ListFace, Recipient, Signer, Stationery, unsubscribe_url
 from jlgc_mailer.states import Language
 
 _TITLES = {Language.ENGLISH: "a test of this newsletter", Language.JAPANESE: "このニュースレターの試し送り"}
@@ -29,11 +29,18 @@ class Sample:
         return self.letter.content
 
 
-def sample_of(artefact: CompiledArtefact, identity: Identity, address: str, name: str, now: datetime) -> Sample:
-    """A letter to `address`. Its unsubscribe link works like any other, but ends nobody's subscription."""
+def sample_of(
+    artefact: CompiledArtefact,
+    identity: Identity,
+    address: str,
+    name: str,
+    now: datetime,
+    signer: Signer | None = None,
+) -> Sample:
+    """A letter to `address`, signed like any other. Its unsubscribe link works, too, but ends nobody's subscription."""
     compiled = compiled_value(artefact)
     titles = ListFace("test", _TITLES)
-    stationery = Stationery(identity, _TEST_SEND, now, {artefact.id: compiled}, {_TEST_SEND: titles})
+    stationery = Stationery(identity, _TEST_SEND, now, {artefact.id: compiled}, {_TEST_SEND: titles}, signer)
     recipient = Recipient(
         delivery_id=secrets.randbits(62),  # no delivery has it; it only makes the Message-ID unique
         attempts=1,

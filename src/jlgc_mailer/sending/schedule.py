@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
+from jlgc_mailer.audience.zones import zone_named
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import MailingList
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.errors import AmbiguousLocalTime, InvalidInput, NoSuchLocalTime, NotAllowedNow, NotFound
-from jlgc_mailer.sending.ledger import skip_cancelled
+from jlgc_mailer.sending.ledger import skip_unclaimed
+from jlgc_mailer.sending.waves import WallClock, keep_wall_clock, waves
 from jlgc_mailer.states import (
     BatchStatus,
+    Priority,
     SendStatus,
     UncertainPolicy,
     check_move,
@@ -26,22 +29,18 @@ _PAST_TOLERANCE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asks for when scheduling: everything but the content."""
+    """What a person asks for when scheduling: everything but the content.
+
+    With `local_time` the clocks of `zone` show at `due_at` what those of each reader's own zone are to show.
+    """
 
     due_at: datetime
     zone: str
     lists: Sequence[MailingList]
     on_uncertain: UncertainPolicy
     batch_size: int
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """The time zone of that IANA name; raises InvalidInput."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problem = "it is no time zone. Write it like Europe/London or Asia/Tokyo."
-        raise InvalidInput(what="Zone", value=name, problem=problem) from None
+    priority: Priority = Priority.NORMAL
+    local_time: bool = False
 
 
 def local_moment(text: str, zone: ZoneInfo) -> datetime:
@@ -71,25 +70,38 @@ def local_moment(text: str, zone: ZoneInfo) -> datetime:
 def schedule(session: Session, artefacts: Sequence[CompiledArtefact], order: Order, now: datetime) -> Send:
     """A new send of these compiled artefacts (all of one revision and recipe) to these lists.
 
-    Nothing is planned yet: the audience is resolved when it is due. Raises InvalidInput for a time gone by.
+    Nothing is planned yet: the audience is resolved when it is due; by local time, when the first of those who are
+    readers now have reached it. Raises InvalidInput for a time gone by in the zone of the order.
     """
     if order.due_at < now - _PAST_TOLERANCE:
         when = order.due_at.astimezone(zone_named(order.zone)).isoformat(" ", "minutes")
         raise InvalidInput(what="Time", value=when, problem="it has gone by. Choose a later one, or --now.")
+    clock = WallClock(order.due_at, order.zone)
     send = Send(
         revision_id=artefacts[0].revision_id,
         recipe=artefacts[0].recipe,
         status=SendStatus.SCHEDULED,
-        due_at=order.due_at,
+        due_at=_first_due(session, order, clock, now),
         zone=order.zone,
         on_uncertain=order.on_uncertain,
+        priority=order.priority,
+        local_time=order.local_time,
         batch_size=order.batch_size,
         created_at=now,
         lists=list(order.lists),
     )
     session.add(send)
     session.flush()
+    if order.local_time:
+        keep_wall_clock(session, send, clock)
     return send
+
+
+def _first_due(session: Session, order: Order, clock: WallClock, now: datetime) -> datetime:
+    if not order.local_time:
+        return order.due_at
+    found = waves(session, [each.id for each in order.lists], clock, now)
+    return min([order.due_at, *(wave.due_at for wave in found)])
 
 
 def find_send(session: Session, send_id: int) -> Send:
@@ -125,12 +137,13 @@ def cancel(session: Session, send_id: int, now: datetime) -> None:
 
     Deliveries on the wire at this instant are still recorded as what they become; their worker skips the rest.
     """
-    _move(session, find_send(session, send_id), SendStatus.CANCELLED)
+    send, ready = find_send(session, send_id), and_(Batch.send_id == send_id, Batch.status == BatchStatus.READY)
+    # Whoever claims a batch locks it and then the send: the same order here, or each would wait for the other.
+    session.execute(select(Batch.id).where(ready).order_by(Batch.id).with_for_update())
+    _move(session, send, SendStatus.CANCELLED)
     session.execute(update(Send).where(Send.id == send_id).values(finished_at=now))
-    skip_cancelled(session, send_id)
-    session.execute(
-        update(Batch).where(Batch.send_id == send_id, Batch.status == BatchStatus.READY).values(status=BatchStatus.DONE)
-    )
+    session.execute(update(Batch).where(ready).values(status=BatchStatus.DONE))
+    skip_unclaimed(session, send_id)
 
 
 def _move(session: Session, send: Send, new: SendStatus) -> None:

@@ -19,6 +19,7 @@ from jlgc_mailer.web.reports import (
     as_numbers,
     headline,
     list_titles,
+    next_wave_text,
     progress_text,
     report,
 )
@@ -59,6 +60,7 @@ def send(send_id: int) -> Response:
             editions=[(each, NAMES[each], _edition_address(send_id, each)) for each in languages],
             headline=headline,
             list_titles=list_titles,
+            next_wave_text=next_wave_text,
             progress_text=progress_text,
             status_names=STATUS_NAMES,
             outcome_names=OUTCOME_NAMES,

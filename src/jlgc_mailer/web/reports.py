@@ -9,8 +9,8 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Send
-from jlgc_mailer.sending.progress import Account, account, recent_attempts
-from jlgc_mailer.states import DeliveryStatus, SendStatus
+from jlgc_mailer.sending.progress import Account, account, next_wave, recent_attempts
+from jlgc_mailer.states import DeliveryStatus, Priority, SendStatus
 from jlgc_mailer.web.languages import Wording
 
 STATUS_NAMES = {
@@ -26,7 +26,6 @@ OUTCOME_NAMES = {
     DeliveryStatus.REFUSED: "Refused",
     DeliveryStatus.UNCERTAIN: "Uncertain",
     DeliveryStatus.SKIPPED: "Skipped",
-    DeliveryStatus.SENDING: "Being sent",
     DeliveryStatus.PENDING: "Waiting",
 }
 OUTCOME_NOTES = {
@@ -35,7 +34,6 @@ OUTCOME_NOTES = {
     DeliveryStatus.REFUSED: "The mail server does not take the message.",
     DeliveryStatus.UNCERTAIN: "The connection broke before the answer: the message may have arrived or not.",
     DeliveryStatus.SKIPPED: "Left out on purpose.",
-    DeliveryStatus.SENDING: "Handed to the mail server at this moment.",
     DeliveryStatus.PENDING: "Not tried yet.",
 }
 _OVER = (SendStatus.FINISHED, SendStatus.CANCELLED)
@@ -52,6 +50,12 @@ class Report:
     account: Account
     season: str
     recent: int
+    next_wave: datetime | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it never waits behind others."""
+        return self.send.priority is Priority.URGENT
 
     @property
     def is_over(self) -> bool:
@@ -71,7 +75,7 @@ class Report:
 
     def outcomes(self) -> list[tuple[DeliveryStatus, int]]:
         """All outcomes with their numbers, the usual ones even at nought; they add up to the total."""
-        rare = (DeliveryStatus.SENDING, DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
+        rare = (DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
         counted = [(status, self.account.count(status)) for status in OUTCOME_NAMES]
         return [(status, count) for status, count in counted if count or not (self.is_over and status in rare)]
 
@@ -88,7 +92,7 @@ def report(session: Session, send: Send, language: str, now: datetime) -> Report
     season = str(content.get(language, next(iter(content.values())))["season"])
     counted = account(session, send)
     recent = recent_attempts(session, send.id, now - _LOOK_BACK) if counted.status is SendStatus.SENDING else 0
-    return Report(send, counted, season, recent)
+    return Report(send, counted, season, recent, next_wave(session, send, now))
 
 
 def headline(told: Report, t: Wording) -> Markup:
@@ -101,17 +105,27 @@ def headline(told: Report, t: Wording) -> Markup:
             left = counted.total - counted.settled
             return t("Paused. {count} recipients are still to come.", count=t.number(left))
         case SendStatus.FINISHED:
-            return t("Finished on {time}. Every recipient is accounted for.", time=_end(send, t))
+            return _when_finished(told, t)
         case SendStatus.CANCELLED:
             return t("Cancelled on {time}. Nobody else gets this message.", time=_end(send, t))
     return _while_sending(told, t)
 
 
+def _when_finished(told: Report, t: Wording) -> Markup:
+    count, time = told.account.count(DeliveryStatus.UNCERTAIN), _end(told.send, t)
+    if count:
+        text = "Finished on {time}. Every recipient is accounted for; it is uncertain whether {count} of them got it."
+        return t(text, time=time, count=t.number(count))
+    return t("Finished on {time}. Every recipient is accounted for.", time=time)
+
+
 def _while_sending(told: Report, t: Wording) -> Markup:
     if told.holds:
         return t("Held for the moment. Sending goes on by itself when the cause is gone.")
-    if told.account.count(DeliveryStatus.PENDING, DeliveryStatus.SENDING) == 0:
+    if told.account.count(DeliveryStatus.PENDING) == 0:
         return t("All have been tried once. Deferred messages are tried again by themselves.")
+    if told.next_wave:
+        return t("By local time. The next zone gets it on {time}.", time=t.moment(told.next_wave, told.send.zone))
     return t("Sending now.")
 
 
@@ -133,6 +147,7 @@ def as_numbers(told: Report, t: Wording) -> dict[str, object]:
             "headline": headline(told, t).striptags(),
             "progress": progress_text(told, t),
             "recent": t.number(told.recent),
+            "next wave": next_wave_text(told, t).striptags(),
             "complaints": t.number(told.account.complaints),
         },
         "holds": told.holds,
@@ -144,6 +159,11 @@ def progress_text(told: Report, t: Wording) -> Markup:
     counted = told.account
     settled, total = t.number(counted.settled), t.number(counted.total)
     return t("{settled} of {total} settled ({percent}%)", settled=settled, total=total, percent=told.percent)
+
+
+def next_wave_text(told: Report, t: Wording) -> Markup:
+    """When the next zone gets a send by local time."""
+    return t.moment(told.next_wave, told.send.zone) if told.next_wave else t("all zones have begun")
 
 
 def list_titles(send: Send, t: Wording) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import celery.worker.state
 from celery.apps.beat import Beat
 from celery.beat import EmbeddedService
+from celery.signals import worker_shutting_down
 from celery.worker import WorkController
 
 from jlgc_mailer.bootstrap import TICK_TASK, Mailer
@@ -28,6 +29,8 @@ def run_worker(mailer: Mailer, concurrency: int) -> int:
         "--loglevel=INFO",
     ]
     mailer.database.close()  # the forked processes must not share a connection that this one opened
+    # Told to end, the forked processes stop sending within a moment and give their batches back.
+    worker_shutting_down.connect(lambda **_: mailer.stopping.set(), weak=False)
     return int(with_tasks(mailer).worker_main(arguments) or 0)
 
 
@@ -63,6 +66,7 @@ def embedded(mailer: Mailer) -> Iterator[None]:
     try:
         yield
     finally:
+        mailer.stopping.set()
         beat.stop()
         celery.worker.state.should_stop = 0
         mailer.nudge(TICK_TASK)  # the worker looks at should_stop after a message, or else every two seconds

@@ -9,10 +9,13 @@ from jlgc_mailer.bootstrap import DELIVER_TASK, JUDGE_TASK, TICK_TASK, Mailer
 from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.sending.claim import take_nudges
-from jlgc_mailer.sending.deliver import Worked, deliver_next
+from jlgc_mailer.sending.deliver import deliver_next
+from jlgc_mailer.sending.means import Worked
 from jlgc_mailer.sending.plan import due_sends, finish_done, plan
+from jlgc_mailer.sending.recovery import recover
 from jlgc_mailer.states import DeliveryStatus
 
+_NUDGES_A_TICK = 20  # each turn goes on with the next batch by itself: this only has to wake idle workers
 log = logging.getLogger("jlgc_mailer.worker")
 
 
@@ -26,23 +29,33 @@ def with_tasks(mailer: Mailer) -> Celery:
 
 def tick(mailer: Mailer) -> None:
     """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to judge."""
-    database = mailer.database
-    with database.reading() as session:
-        due = due_sends(session, mailer.clock())
-    for send_id in due:
-        with database.transaction() as session:
-            batches = plan(session, send_id, mailer.clock())
-        if batches is not None:
-            log.info("send %d planned: %d batches", send_id, batches)
-    with database.transaction() as session:
+    recover(mailer.means)
+    _plan_due(mailer)
+    with mailer.database.transaction() as session:
         finish_done(session, mailer.clock())
-        nudges = take_nudges(session, mailer.clock())
-    mailer.nudge(DELIVER_TASK, nudges)
+        nudges = take_nudges(session, mailer.clock(), _NUDGES_A_TICK)
+    for priority, times in nudges.items():
+        mailer.nudge_delivery(priority, times)
     judge(mailer)
 
 
+def _plan_due(mailer: Mailer) -> None:
+    """One that cannot be planned does not keep the others waiting."""
+    with mailer.database.reading() as session:
+        due = due_sends(session, mailer.clock())
+    for send_id in due:
+        try:
+            with mailer.database.transaction() as session:
+                batches = plan(session, send_id, mailer.clock(), mailer.keyring.key_id)
+        except MailerError as error:
+            log.error("send %d cannot be planned: %s", send_id, error)
+        else:
+            if batches is not None:
+                log.info("send %d planned: %d batches", send_id, batches)
+
+
 def deliver(mailer: Mailer) -> None:
-    """Deliver one batch, if one waits."""
+    """A turn of delivering, if a batch waits."""
     worked = deliver_next(mailer.means)
     if worked is not None:
         _tell(worked)
@@ -60,9 +73,9 @@ def judge(mailer: Mailer) -> None:
 
 def _tell(worked: Worked) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in worked.outcomes.items()) or "nothing attempted"
-    log.info("send %d, batch %d: %s", worked.claim.send_id, worked.claim.batch_id, counts)
+    log.info("%d batches, %d done: %s", worked.batches, worked.done, counts)
     if worked.hold:
-        log.warning("send %d, batch %d is held: %s", worked.claim.send_id, worked.claim.batch_id, worked.hold)
+        log.warning("held: %s", worked.hold)
 
 
 def _told_plainly(work: Callable[[Mailer], None], mailer: Mailer) -> Callable[[], None]:

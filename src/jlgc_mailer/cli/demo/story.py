@@ -163,7 +163,7 @@ def _prepare(mailer: Mailer, everybody: Sequence[Reader]) -> int:
         order = Order(now, _ZONE, [mailing_list], UncertainPolicy.HOLD, mailer.settings.batch_size)
         send_id = schedule(session, artefacts, order, now).id
     with database.transaction() as session:
-        plan(session, send_id, mailer.clock())
+        plan(session, send_id, mailer.clock(), mailer.keyring.key_id)
     return send_id
 
 

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jlgc_mailer.errors import InvalidInput, SettingError
 from jlgc_mailer.mail.address import Address, parse_address
-from jlgc_mailer.sending.transports.smtp import Security
+from jlgc_mailer.sending.transports.smtp.relay import Auth, Security, is_ehlo_name
 
 PREFIX = "JLGC_MAILER_"
 FILE_NAME = "settings.env"
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     contact: str = "newsletter@localhost.localdomain"
     mail_domain: str = Field(default="localhost.localdomain", description="domain of List-Id and Message-ID")
     bounce_domain: str = Field(default="localhost.localdomain", description="domain of envelope senders")
+    dkim_domain: str = Field(default="", description="domain that signs; mail_domain when it is empty")
     sender_id: str = Field(default="jlgcmailer", pattern=r"^[A-Za-z0-9]{5,15}$", description="last part of Feedback-ID")
 
     smtp_host: str = "127.0.0.1"
@@ -53,17 +54,20 @@ class Settings(BaseSettings):
     smtp_security: Security = Security.NONE
     smtp_user: str = ""
     smtp_password: SecretStr = SecretStr("")
+    smtp_auth: Auth = Auth.AUTO
     smtp_ehlo_name: str = ""
     smtp_timeout: float = Field(default=300, gt=0, description="seconds to wait for a reply")
+    smtp_connections: int = Field(default=10, ge=1, le=1000, description="at most, per worker process")
     smtp_messages_per_connection: int = Field(default=500, ge=1)
+    smtp_per_minute: int = Field(default=0, ge=0, description="messages of all workers; 0 is no limit")
 
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8025, ge=0, le=65535)
     worker_concurrency: int = Field(default=4, ge=1, le=200)
-    batch_size: int = Field(default=100, ge=1, le=10_000)
+    batch_size: int = Field(default=500, ge=1, le=10_000)
     lease_seconds: int = Field(default=60, ge=1)
     tick_seconds: float = Field(default=2, gt=0)
-    hold_seconds: float = Field(default=30, ge=0, description="wait after the relay failed")
+    turn_seconds: float = Field(default=20, ge=0, description="how long a worker goes on claiming batches")
     retry_greylist_seconds: float = Field(default=300, ge=0)
     retry_first_seconds: float = Field(default=1800, ge=0)
     retry_longest_seconds: float = Field(default=8 * 3600, ge=0)
@@ -99,9 +103,18 @@ class Settings(BaseSettings):
             raise ValueError("its password would go in clear; set JLGC_MAILER_SMTP_SECURITY to tls or starttls")
         return user
 
-    @field_validator("mail_domain", "bounce_domain")
+    @field_validator("smtp_ehlo_name")
     @classmethod
-    def _a_labels(cls, domain: str) -> str:
+    def _a_host_name(cls, name: str) -> str:
+        if name and not is_ehlo_name(name):
+            raise ValueError("it is no host name such as mail.example.org")
+        return name
+
+    @field_validator("mail_domain", "bounce_domain", "dkim_domain")
+    @classmethod
+    def _a_labels(cls, domain: str, field: ValidationInfo) -> str:
+        if not domain and field.field_name == "dkim_domain":
+            return domain
         return _address(f"postmaster@{domain}", "it is no domain such as news.example.org").domain
 
     @field_validator("contact")
@@ -113,6 +126,16 @@ class Settings(BaseSettings):
     def effective_database_url(self) -> str:
         """The database to use: a SQLite file in the home folder unless another is named."""
         return self.database_url or f"sqlite:///{self.home / 'mailer.db'}"
+
+    @property
+    def signing_domain(self) -> str:
+        """The d= of our signatures."""
+        return self.dkim_domain or self.mail_domain
+
+    @property
+    def has_redis(self) -> bool:
+        """Whether several processes share the broker; the other kind is the memory of this one."""
+        return not self.broker_url.startswith("memory:")
 
     @property
     def is_public(self) -> bool:

@@ -1,0 +1,249 @@
+"""The bookkeeper of a turn: records outcomes and hands out recipients in strides, while the wire is busy.
+
+It has a thread of its own. Every cycle is one transaction: what became of those sent, whether the send was paused, who
+has left, what goes out next. An intent is committed before its recipients reach the stock (promise 1), no transaction
+is open while the pace or the wire is waited for (promise 5).
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.db.sending import Send
+from jlgc_mailer.sending import ledger
+from jlgc_mailer.sending.claim import Claim, claim_next, lost, release, renew, urgent_waits
+from jlgc_mailer.sending.journal import Journal
+from jlgc_mailer.sending.letters import Recipient, Stationery
+from jlgc_mailer.sending.means import Means, Worked
+from jlgc_mailer.sending.queueing import Queue
+from jlgc_mailer.sending.record import Result, record
+from jlgc_mailer.sending.routes import Route
+from jlgc_mailer.sending.stock import Stock
+from jlgc_mailer.sending.transports import Trouble
+from jlgc_mailer.states import UncertainPolicy
+
+_LOOK_EVERY = 0.2  # seconds; a pause has to be felt within one (promise 7)
+_SMALLEST_STRIDE = 20
+_LARGEST_STRIDE = 512  # one cycle costs some milliseconds: shared by so many it is a small part of sending them
+_QUICK, _SLOW = 0.15, 0.6  # seconds that a stride lasts
+_BELIEVED = 0.8  # of a lease: then a worker that cannot reach the database stops, before another takes over
+
+
+@dataclass
+class OpenBatch:
+    """A claimed batch: how far it was looked at, and who of it is somewhere on the way."""
+
+    claim: Claim
+    stationery: Stationery
+    policy: UncertainPolicy
+    urgent: bool = False
+    looked_at: int = 0
+    is_through: bool = False
+    out: dict[int, Recipient] = field(default_factory=dict)
+    not_before: datetime | None = None
+    hold: str | None = None
+
+
+class Bookkeeper:
+    """While entered, its thread keeps the stock filled and the ledger written; `worked` is what it did.
+
+    Tell it the wire's `trouble` before leaving, so that the batches that it gives back say why.
+    """
+
+    def __init__(self, means: Means, route: Route, journal: Journal, stock: Stock, first: Claim) -> None:
+        self._means = means
+        self._route = route
+        self._journal = journal
+        self._stock = stock
+        self._first: Claim | None = first
+        self._open: list[OpenBatch] = []
+        self._stationeries: dict[int, Stationery] = {}
+        self._of: dict[int, OpenBatch] = {}
+        self._queue = Queue(route, means.pace, means.clock)
+        self._stride = _SMALLEST_STRIDE
+        self._claims_until = time.monotonic() + means.turn.total_seconds()
+        self._drawn_at = self._look_at = 0.0
+        self._is_ending = False
+        self._error: BaseException | None = None
+        self._wire_ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"bookkeeper of {route.name}", daemon=True)
+        self.worked = Worked()
+        self.trouble: Trouble | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The wire has come to its end: record the rest and give the batches back. Raises what ended the thread."""
+        self._wire_ended.set()
+        self._stock.hungry.set()
+        self._thread.join()
+        if self._error and not error:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while not self._wire_ended.is_set():
+                self._cycle()
+                self._stock.hungry.wait(self._queue.patience(_LOOK_EVERY))
+                self._stock.hungry.clear()
+            self._last_cycle()
+        except BaseException as error:  # noqa: BLE001  (raised again in the thread that waits for this one)
+            self._error = error
+        finally:
+            self._stock.stop()
+
+    def _cycle(self) -> None:
+        self._is_ending = self._is_ending or self._stock.is_stopped
+        results, returned = self._stock.fetch()
+        with self._means.database.transaction() as session:
+            now = self._means.clock()
+            self._record(session, results)
+            self._take_back(returned)
+            self._begin(session)
+            self._look_around(session, now)
+            if not self._is_ending:
+                self._draw(session, now)
+                self._give_back_the_ended(session, now)
+            self._renew(session, now)
+        self._take_back(self._queue.hand_over(self._stock))
+        self._stock.enough = self._stride // 2
+        if not self._open:
+            self._stock.finish()
+
+    def _begin(self, session: Session) -> None:
+        if self._first:
+            self._admit(session, self._first)
+            self._first = None
+
+    def _last_cycle(self) -> None:
+        self._is_ending = True
+        results, returned = self._stock.fetch()
+        with self._means.database.transaction() as session:
+            self._record(session, results)
+            self._take_back([*returned, *self._queue.give_up()])
+            for batch in list(self._open):
+                batch.hold = str(self.trouble) if self.trouble else batch.hold
+                self._give_back(session, batch, self._means.clock())
+
+    def _record(self, session: Session, results: Sequence[Result]) -> None:
+        by_policy: dict[UncertainPolicy, list[Result]] = {}
+        for result in results:
+            by_policy.setdefault(self._of[result.recipient.delivery_id].policy, []).append(result)
+            self.worked.count(result.outcome.status)
+        for policy, its in by_policy.items():
+            record(session, its, policy, self._route.name, self._means.retry)
+        self._take_back([result.recipient for result in results])
+
+    def _take_back(self, recipients: Sequence[Recipient]) -> None:
+        """Nothing of these is on the way any more."""
+        for recipient in recipients:
+            batch = self._of.pop(recipient.delivery_id, None)
+            if batch:
+                del batch.out[recipient.delivery_id]
+
+    def _look_around(self, session: Session, now: datetime) -> None:
+        """Stop for a pause, a lost lease and the end of the process; no letter for those who left."""
+        if self._is_ending or not self._open or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_EVERY
+        if self._means.is_stopping() or lost(session, [batch.claim for batch in self._open]):
+            self._is_ending = True
+            self._stock.stop()
+            return
+        waiting = set(self._stock.waiting())
+        for batch in self._open:
+            still = waiting.intersection(batch.out)
+            if still:
+                self._stock.withdraw(ledger.departed(session, batch.stationery.lists, still))
+        others = set(urgent_waits(session, now)) - {batch.claim.send_id for batch in self._open}
+        if others and (claim := claim_next(session, now, self._means.lease, others)):
+            self._admit(session, claim, urgent=True)
+
+    def _draw(self, session: Session, now: datetime) -> None:
+        """More recipients, when what waits has become little; from the next batch, when this one is through."""
+        if self._stock.size + self._queue.size > self._stride // 2:
+            return
+        batch = self._drawable(session, now)
+        if batch is None:
+            return
+        self._adapt_stride()
+        lists = batch.stationery.lists
+        due = ledger.take_due(session, batch.claim, lists, batch.looked_at, self._stride, now)
+        for recipient in self._queue.admit(batch, due.recipients):
+            batch.out[recipient.delivery_id] = recipient
+            self._of[recipient.delivery_id] = batch
+        batch.looked_at, batch.is_through = due.looked_at or batch.looked_at, due.looked_at is None
+
+    def _adapt_stride(self) -> None:
+        """Larger while the wire is quick, small while it is slow: if the machine dies, it is what is uncertain."""
+        pause, self._drawn_at = time.monotonic() - self._drawn_at, time.monotonic()
+        if pause < _QUICK:
+            self._stride = min(self._stride * 2, _LARGEST_STRIDE)
+        elif pause > _SLOW:
+            self._stride = max(self._stride // 2, _SMALLEST_STRIDE)
+
+    def _drawable(self, session: Session, now: datetime) -> OpenBatch | None:
+        """The urgent batches first; a new one when all are through and this turn has not lasted long enough."""
+        open_still = sorted((each for each in self._open if not each.is_through), key=lambda each: not each.urgent)
+        if open_still:
+            return open_still[0]
+        if time.monotonic() > self._claims_until:
+            return None
+        claim = claim_next(session, now, self._means.lease)
+        if claim is None:
+            return None
+        if not self._route.carries(ledger.list_names(session, claim.send_id)):
+            self._claims_until = 0  # the next turn finds the way for it
+            release(session, claim, now)
+            return None
+        return self._admit(session, claim)
+
+    def _admit(self, session: Session, claim: Claim, *, urgent: bool = False) -> OpenBatch:
+        send = session.get_one(Send, claim.send_id)
+        batch = OpenBatch(claim, self._stationery(session, send.id), send.on_uncertain, urgent)
+        self._open.append(batch)
+        self._journal.claim(claim)
+        self.worked.batches += 1
+        return batch
+
+    def _stationery(self, session: Session, send_id: int) -> Stationery:
+        """Read once for all batches of a send."""
+        if send_id not in self._stationeries:
+            means = self._means
+            self._stationeries[send_id] = ledger.stationery(session, send_id, means.identity, means.signer)
+        return self._stationeries[send_id]
+
+    def _renew(self, session: Session, now: datetime) -> None:
+        """Write down who may be on the wire from now on, and prolong the leases."""
+        believed = time.monotonic() + self._means.lease.total_seconds() * _BELIEVED
+        for batch in self._open:
+            if not renew(session, batch.claim, now + self._means.lease, batch.out) and not self._is_ending:
+                self._is_ending = True
+                self._stock.stop()
+        self._stock.believe_until(believed)
+
+    def _give_back_the_ended(self, session: Session, now: datetime) -> None:
+        for batch in list(self._open):
+            if batch.is_through and not batch.out:
+                self._give_back(session, batch, now)
+
+    def _give_back(self, session: Session, batch: OpenBatch, now: datetime) -> None:
+        """Done when all are settled; else due again at the earliest retry, or when the pace allows."""
+        ledger.skip_rest(session, batch.claim)
+        due = ledger.next_due(session, batch.claim, now)
+        if due and batch.not_before:
+            due = max(due, batch.not_before)
+        release(session, batch.claim, due, batch.hold if due else None)
+        self._open.remove(batch)
+        self.worked.done += due is None
+        self.worked.hold = batch.hold or self.worked.hold

@@ -1,0 +1,87 @@
+"""What vanished workers of this machine left: their journals are read back into the ledger, and their batches freed."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.db.sending import Batch, Delivery, Send
+from jlgc_mailer.sending import ledger
+from jlgc_mailer.sending.claim import Claim, release
+from jlgc_mailer.sending.journal import Story, orphans, read_journal
+from jlgc_mailer.sending.letters import Recipient
+from jlgc_mailer.sending.means import Means
+from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
+from jlgc_mailer.sending.record import Result, record
+from jlgc_mailer.sending.uncertain import give_up
+from jlgc_mailer.states import DeliveryStatus, Stage
+
+_AT_ONCE = 500
+
+
+def recover(means: Means) -> int:
+    """Settle the journals of workers that are gone; the number of journals. Doing it twice changes nothing."""
+    settled = 0
+    for path, data in orphans(means.journals):
+        story = read_journal(data)
+        with means.database.transaction() as session:
+            settle(session, story, means.retry, means.clock())
+        path.unlink()  # after the commit: if this process ends before, the next one reads it again
+        settled += 1
+    return settled
+
+
+def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) -> None:
+    """Record what a journal tells. What went out without a known reply is uncertain, and nothing else is.
+
+    If the machine has died since, lines may be missing: then whatever was meant to go out is uncertain too.
+    """
+    attempts = story.outcomes | {
+        intent: Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, now) for intent in story.intents.items()
+    }
+    told = [delivery_id for delivery_id, _ in attempts]
+    rows = _deliveries(session, told)
+    for send_id, number in sorted({(rows[each].send_id, number) for each, number in attempts if each in rows}):
+        results = [
+            Result(_recipient(rows[each], number, outcome.at), outcome)
+            for (each, its), outcome in attempts.items()
+            if its == number and each in rows and rows[each].send_id == send_id
+        ]
+        record(session, results, session.get_one(Send, send_id).on_uncertain, story.transport, retry)
+    for claim in story.claims:
+        _free(session, claim, None if story.is_complete else told, now)
+
+
+def _deliveries(session: Session, delivery_ids: Sequence[int]) -> Mapping[int, Delivery]:
+    found: dict[int, Delivery] = {}
+    for start in range(0, len(delivery_ids), _AT_ONCE):
+        some = select(Delivery).where(Delivery.id.in_(delivery_ids[start : start + _AT_ONCE]))
+        found |= {row.id: row for row in session.scalars(some)}
+    return found
+
+
+def _recipient(row: Delivery, number: int, at: datetime) -> Recipient:
+    return Recipient(
+        delivery_id=row.id,
+        attempts=number,
+        first_attempt_at=row.first_attempt_at or at,
+        subscriber_id=row.subscriber_id or 0,
+        address=row.address,
+        name=row.name,
+        list_id=row.list_id,
+        compiled_id=row.compiled_id,
+    )
+
+
+def _free(session: Session, claim: Claim, told: Collection[int] | None, now: datetime) -> None:
+    """Give the batch back, if it is still claimed under that mark. `told` is None when the journal is complete."""
+    mine = select(Batch.on_wire).where(Batch.id == claim.batch_id, Batch.claim == claim.mark).with_for_update()
+    held = session.execute(mine).first()
+    if held is None:
+        return
+    if told is not None:
+        give_up(session, claim.send_id, set(json.loads(held.on_wire or "[]")).difference(told), now)
+    ledger.skip_rest(session, claim)
+    release(session, claim, ledger.next_due(session, claim, now))
