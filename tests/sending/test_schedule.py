@@ -185,4 +185,4 @@ def test_an_order_is_kept_with_its_priority(mailer: Mailer) -> None:
     with mailer.database.reading() as session:
         assert session.get_one(Send, urgent).priority is Priority.URGENT
         assert session.get_one(Send, usual).priority is Priority.NORMAL
-        assert not session.get_one(Send, usual).local_time
+        assert not session.get_one(Send, usual).is_by_local_time

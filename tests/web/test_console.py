@@ -168,7 +168,7 @@ def test_without_the_uncertain_there_is_nothing_to_do(watched: Scene, desk: Flas
 def test_an_urgent_send_by_local_time_says_so_and_when_the_next_zone_gets_it(watched: Scene, desk: FlaskClient) -> None:
     """L8: and in the numbers for the script."""
     next_zone = watched.mailer.clock() + timedelta(hours=5)
-    set_send(watched, local_time=True, priority=Priority.URGENT)
+    set_send(watched, local_at=watched.mailer.clock(), priority=Priority.URGENT)
     with watched.mailer.database.transaction() as session:
         session.execute(update(Batch).values(due_at=next_zone))
     page = soup(desk.get("/sends/1"))

@@ -10,10 +10,10 @@ from sqlalchemy import delete, select
 from jlgc_mailer.audience.subscriptions import Evidence, unsubscribe
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.people import ConsentRecord, MailingList, Subscriber, Subscription
-from jlgc_mailer.db.sending import Delivery
+from jlgc_mailer.db.sending import Delivery, Send
 from jlgc_mailer.mail.tokens import Keyring, Purpose
 from jlgc_mailer.sending.claim import claim_next
-from jlgc_mailer.sending.ledger import take_window
+from jlgc_mailer.sending.ledger import take_due
 from jlgc_mailer.sending.letters import unsubscribe_url
 from jlgc_mailer.states import ConsentAction, SkipReason, SubscriptionStatus
 from jlgc_mailer.web.app import BODY_LIMIT, create_app
@@ -119,8 +119,10 @@ def test_who_left_gets_nothing_of_the_send_that_is_under_way(scene: Scene, clien
     with mailer.database.transaction() as session:
         claim = claim_next(session, mailer.clock(), timedelta(minutes=1))
         assert claim
-        taken = take_window(session, claim, 10, mailer.clock())
-        assert [recipient.subscriber_id for recipient in taken] == [scene.japanese_id]
+        due = take_due(
+            session, claim, [each.id for each in session.get_one(Send, claim.send_id).lists], 0, 10, mailer.clock()
+        )
+        assert [recipient.subscriber_id for recipient in due.recipients] == [scene.japanese_id]
         mine = select(Delivery.reason).where(Delivery.subscriber_id == scene.english_id)
         assert session.scalar(mine) == SkipReason.UNSUBSCRIBED
 

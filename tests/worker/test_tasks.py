@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -12,6 +13,7 @@ from jlgc_mailer.bootstrap import DELIVER_TASK, Mailer, utc_now
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.errors import Unreachable
+from jlgc_mailer.sending import routes
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import account
 from jlgc_mailer.states import BatchStatus, SendStatus, SuppressionReason, Verdict
@@ -38,7 +40,6 @@ def live(make_mailer: Callable[..., Mailer], receiver: Receiver) -> Mailer:
         tick_seconds=0.2,
         retry_greylist_seconds=0.5,
         lease_seconds=2,
-        hold_seconds=0.5,
         worker_concurrency=3,
     )
 
@@ -122,15 +123,19 @@ def test_a_worker_that_died_between_its_last_batch_and_the_finish_is_made_up_for
     """Promise 4: two workers that end the last batches at once, or one that dies there, leave it to the beat."""
     send_id = scheduled(live, 3)
     with live.database.transaction() as session:
-        plan(session, send_id, live.clock())
+        plan(session, send_id, live.clock(), live.keyring.key_id)
         session.execute(update(Batch).values(status=BatchStatus.DONE))
     tasks.tick(live)
     with live.database.reading() as session:
         assert session.get_one(Send, send_id).status is SendStatus.FINISHED
 
 
-def test_a_relay_that_comes_back_gets_everything(live: Mailer, receiver: Receiver) -> None:
-    receiver.mail = ["421 4.3.2 Try again later"] * 4
+def test_a_relay_that_comes_back_gets_everything(
+    live: Mailer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3: the transport is paused, longer each time, and then goes on by itself."""
+    monkeypatch.setattr(routes, "_FIRST_PAUSE", timedelta(seconds=0.5))
+    receiver.mail = ["550 5.7.1 Not now"] * 2
     send_id = scheduled(live, 12, batch_size=4)
     with embedded(live):
         lines = wait_until_finished(live, send_id)

@@ -119,7 +119,7 @@ def show(shell: Shell, send_id: int, as_json: bool) -> None:
         facts = {"send": send_id, "issue": send.revision.issue.slug, "status": send.status.value} | {
             "due": local_words(send.due_at, zone_named(send.zone)),
             "priority": send.priority.value,
-            "local_time": send.local_time,
+            "local_time": send.is_by_local_time,
             "next_zone": local_words(wave, zone_named(send.zone)) if wave else None,
             **as_facts(numbers),
             "holds": list(numbers.holds),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from jlgc_mailer.db.base import Base, BigId, Key, Moment, ShortText, UtcDateTime, enum_column
@@ -15,8 +15,8 @@ class Send(Base):
     """One distribution of one revision to one audience at one time.
 
     `recipe` names the compiled artefacts that were current when it was scheduled; they are what is sent.
-    `local_time`: `due_at` is when the first zone of its readers reaches the wall-clock time that was asked for; each
-    other zone has batches that are due when it gets there. `key_id` names the secret that signed the first letter, so
+    `local_at` is set for a send by local time: when the clocks of its own zone show what those of each reader's zone
+    are to show; `due_at` is when the first zone gets there. `key_id` names the secret that signed the first letter, so
     that retries are the same octets after a change of keys (M12). `served_at` is when a batch of it was last claimed.
     """
 
@@ -31,7 +31,7 @@ class Send(Base):
     zone: Mapped[str] = mapped_column(String(64))
     on_uncertain: Mapped[UncertainPolicy] = mapped_column(enum_column(UncertainPolicy))
     priority: Mapped[Priority] = mapped_column(enum_column(Priority), server_default=Priority.NORMAL)
-    local_time: Mapped[bool] = mapped_column(server_default=false())
+    local_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     batch_size: Mapped[int]
     key_id: Mapped[int | None]
     served_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -40,6 +40,11 @@ class Send(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revision: Mapped[Revision] = relationship()
     lists: Mapped[list[MailingList]] = relationship(secondary="send_lists", order_by=MailingList.id)
+
+    @property
+    def is_by_local_time(self) -> bool:
+        """Whether each zone has its own moment."""
+        return self.local_at is not None
 
 
 class SendList(Base):
@@ -93,7 +98,7 @@ class Delivery(Base):
     list_id: Mapped[int] = mapped_column(BigId, ForeignKey("mailing_lists.id"))
     compiled_id: Mapped[int] = mapped_column(BigId, ForeignKey("compiled_artefacts.id"))
     address: Mapped[str] = mapped_column(String(320))
-    name: Mapped[ShortText] = mapped_column(server_default="")
+    name: Mapped[ShortText] = mapped_column(server_default=text("''"))
     status: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
     reason: Mapped[str | None] = mapped_column(String(40))
     attempts: Mapped[int] = mapped_column(Integer, default=0)

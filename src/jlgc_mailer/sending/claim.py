@@ -146,7 +146,7 @@ def _claimable(now: datetime) -> Select[int]:
     ready = and_(Batch.status == BatchStatus.READY, Batch.due_at <= now)
     abandoned = and_(Batch.status == BatchStatus.CLAIMED, Batch.lease_until < now)
     under_way = and_(Send.status == SendStatus.SENDING, or_(ready, abandoned))
-    to_settle = and_(Send.status == SendStatus.CANCELLED, abandoned)
+    to_settle = and_(Send.status == SendStatus.CANCELLED, or_(ready, abandoned))
     return select(Batch.id).join(Send, Send.id == Batch.send_id).where(or_(under_way, to_settle))
 
 

@@ -10,7 +10,7 @@ from jlgc_mailer.content.issues import artefacts_of
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import NotAllowedNow
-from jlgc_mailer.sending.waves import WallClock, take_wall_clock, zone_of
+from jlgc_mailer.sending.waves import WallClock, zone_of
 from jlgc_mailer.states import (
     BatchStatus,
     DeliveryStatus,
@@ -45,9 +45,8 @@ def plan(session: Session, send_id: int, now: datetime, key_id: int) -> int | No
     if started.first() is None:
         return None
     send = session.get_one(Send, send_id, populate_existing=True)
-    wall_clock = take_wall_clock(session, send)
     session.execute(insert(Delivery).from_select(_COLUMNS, _audience(send, _editions(session, send))))
-    batches = _cut_into_batches(session, send, wall_clock, now)
+    batches = _cut_into_batches(session, send, now)
     finish_done(session, now)
     return batches
 
@@ -90,7 +89,7 @@ def _audience(send: Send, editions: dict[Language, int]) -> Select[*tuple[object
         .outerjoin(Suppression, (Suppression.address_key == Subscriber.address_key) & Suppression.released_at.is_(None))
     )
     # Batches are ranges of ids, so that readers of one zone have to be neighbours. Sorting costs a third more.
-    return rows.order_by(zone_of(send.zone).element, Subscriber.id) if send.local_time else rows
+    return rows.order_by(zone_of(send.zone).element, Subscriber.id) if send.is_by_local_time else rows
 
 
 def _ties(list_ids: Sequence[int]) -> Subquery:
@@ -117,19 +116,20 @@ def _editions(session: Session, send: Send) -> dict[Language, int]:
     return editions
 
 
-def _cut_into_batches(session: Session, send: Send, wall_clock: WallClock, now: datetime) -> int:
+def _cut_into_batches(session: Session, send: Send, now: datetime) -> int:
     """Batches are ranges of delivery ids, none with readers of two waves; the number of them."""
     rows = [
         {"number": number, "first_id": first, "last_id": last, "due_at": due_at}
-        for number, (first, last, due_at) in enumerate(_ranges(session, send, wall_clock, now), 1)
+        for number, (first, last, due_at) in enumerate(_ranges(session, send, now), 1)
     ]
     if rows:
         session.execute(insert(Batch).values(send_id=send.id, status=BatchStatus.READY), rows)
     return len(rows)
 
 
-def _ranges(session: Session, send: Send, clock: WallClock, now: datetime) -> Iterator[tuple[int, int, datetime]]:
+def _ranges(session: Session, send: Send, now: datetime) -> Iterator[tuple[int, int, datetime]]:
     """First id, last id and due time of each batch; no two overlap."""
+    clock = WallClock(send.local_at or send.due_at, send.zone)
     end = 0
     for first, last, zone in _stretches(session, send):
         due_at = max(now, clock.moment_in(zone))
@@ -145,7 +145,7 @@ def _stretches(session: Session, send: Send) -> Sequence[Row[int, int, str]]:
     """
     mine = Delivery.send_id == send.id
     ends = func.min(Delivery.id), func.max(Delivery.id)
-    if not send.local_time:
+    if not send.is_by_local_time:
         waits = select(Delivery.id).where(mine, Delivery.status == DeliveryStatus.PENDING).correlate(None).exists()
         return session.execute(select(*ends, literal(send.zone)).where(mine).having(waits)).all()
     by_zone = select(*ends, zone_of(send.zone)).join(Subscriber, Subscriber.id == Delivery.subscriber_id)

@@ -86,7 +86,7 @@ def next_wave(session: Session, send: Send, now: datetime) -> datetime | None:
     waves = select(Batch.due_at).where(
         Batch.send_id == send.id, Batch.status == BatchStatus.READY, Batch.hold.is_(None), Batch.due_at > now
     )
-    if not send.local_time or send.planned_at is None:
+    if not send.is_by_local_time or send.planned_at is None:
         return None
     return session.scalar(waves.where(waits.exists()).order_by(Batch.due_at).limit(1))
 

@@ -14,7 +14,7 @@ from jlgc_mailer.db.people import MailingList
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.errors import AmbiguousLocalTime, InvalidInput, NoSuchLocalTime, NotAllowedNow, NotFound
 from jlgc_mailer.sending.ledger import skip_unclaimed
-from jlgc_mailer.sending.waves import WallClock, keep_wall_clock, waves
+from jlgc_mailer.sending.waves import WallClock, waves
 from jlgc_mailer.states import (
     BatchStatus,
     Priority,
@@ -76,30 +76,28 @@ def schedule(session: Session, artefacts: Sequence[CompiledArtefact], order: Ord
     if order.due_at < now - _PAST_TOLERANCE:
         when = order.due_at.astimezone(zone_named(order.zone)).isoformat(" ", "minutes")
         raise InvalidInput(what="Time", value=when, problem="it has gone by. Choose a later one, or --now.")
-    clock = WallClock(order.due_at, order.zone)
     send = Send(
         revision_id=artefacts[0].revision_id,
         recipe=artefacts[0].recipe,
         status=SendStatus.SCHEDULED,
-        due_at=_first_due(session, order, clock, now),
+        due_at=_first_due(session, order, now),
         zone=order.zone,
         on_uncertain=order.on_uncertain,
         priority=order.priority,
-        local_time=order.local_time,
+        local_at=order.due_at if order.local_time else None,
         batch_size=order.batch_size,
         created_at=now,
         lists=list(order.lists),
     )
     session.add(send)
     session.flush()
-    if order.local_time:
-        keep_wall_clock(session, send, clock)
     return send
 
 
-def _first_due(session: Session, order: Order, clock: WallClock, now: datetime) -> datetime:
+def _first_due(session: Session, order: Order, now: datetime) -> datetime:
     if not order.local_time:
         return order.due_at
+    clock = WallClock(order.due_at, order.zone)
     found = waves(session, [each.id for each in order.lists], clock, now)
     return min([order.due_at, *(wave.due_at for wave in found)])
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Label, delete, func, select
+from sqlalchemy import Label, func, select
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.audience.zones import zone_named
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
-from jlgc_mailer.db.sending import Batch, Send
-from jlgc_mailer.states import BatchStatus, SubscriptionStatus
+from jlgc_mailer.states import SubscriptionStatus
 
 
 @dataclass(frozen=True)
@@ -58,18 +57,6 @@ def waves(session: Session, list_ids: Sequence[int], clock: WallClock, now: date
     )
     found = [Wave(zone, max(now, clock.moment_in(zone)), readers) for zone, readers in counted]
     return sorted(found, key=lambda wave: (wave.due_at, wave.zone))
-
-
-def keep_wall_clock(session: Session, send: Send, clock: WallClock) -> None:
-    """Until a send by local time is planned, a batch without anybody keeps when its own zone is due."""
-    session.add(Batch(send_id=send.id, number=0, first_id=0, last_id=0, status=BatchStatus.READY, due_at=clock.moment))
-    session.flush()
-
-
-def take_wall_clock(session: Session, send: Send) -> WallClock:
-    """What was kept; the batch is gone. For a send at one moment for all, that moment."""
-    kept = session.scalar(delete(Batch).where(Batch.send_id == send.id, Batch.number == 0).returning(Batch.due_at))
-    return WallClock(kept or send.due_at, send.zone)
 
 
 def _first_moment(shown: datetime, zone: ZoneInfo) -> datetime:

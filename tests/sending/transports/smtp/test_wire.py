@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -420,13 +421,31 @@ def test_a_relay_that_reads_no_more_does_not_keep_the_letter(make_transport: Mak
     def stop_reading(talk: Talk) -> None:
         talk.open()
         talk.envelope()
-        time.sleep(1.5)
+        may_end.wait(10)
 
+    may_end = threading.Event()
     with listening(talking(stop_reading), receive_buffer=4096) as site:
         stock = make_stock([a_letter(0, size=8_000_000)])
+        begun = time.monotonic()
         assert make_transport(site.port, timeouts=SOON).deliver(stock) is None
+        assert time.monotonic() - begun < 3
         assert site.connections == 2
+        may_end.set()
     assert stock.statuses == {"r0@example.com": "deferred"}
+
+
+def test_a_relay_that_reads_slowly_is_waited_for_as_long_as_it_reads(
+    make_transport: Make, make_stock: MakeStock
+) -> None:
+    """STANDARDS S1: the time of a block is for each block, not for the letter."""
+    script = Script()
+    script.on_write = lambda _: time.sleep(0.005)
+    with listening(following(script, read_at_once=4000), receive_buffer=4096) as site:
+        stock = make_stock([a_letter(0, size=1_000_000)])
+        begun = time.monotonic()
+        assert make_transport(site.port, timeouts=replace(SOON, final=5)).deliver(stock) is None
+        assert time.monotonic() - begun > 1
+    assert stock.statuses == accepted(1)
 
 
 def test_a_relay_that_writes_without_end_is_left(make_transport: Make, make_stock: MakeStock) -> None:
@@ -514,6 +533,30 @@ def test_a_limit_on_connections_only_means_fewer(make_transport: Make, make_stoc
         assert make_transport(site.port, connections=10).deliver(stock) is None
         assert site.connections <= 12
     assert stock.statuses == accepted(200)
+
+
+def test_a_bad_one_among_several_machines_does_not_take_the_letters_of_the_good_ones(
+    make_transport: Make, make_stock: MakeStock
+) -> None:
+    """Behind one name there may be one that says farewell to everybody, and so is always free."""
+    script = Script()
+    with listening(following(script, delay=0.002), following(Script(rcpt={"*": ["421 4.3.2 Full"]}))) as site:
+        stock = make_stock(letters(100))
+        assert make_transport(site.port, connections=3).deliver(stock) is None
+        assert site.connections < 12
+    assert list(stock.statuses.values()).count("accepted") > 90
+    assert set(stock.statuses.values()) <= {"accepted", "deferred"}
+
+
+def test_connections_that_are_not_needed_in_the_end_are_closed(make_transport: Make, make_stock: MakeStock) -> None:
+    def say_nothing(talk: Talk) -> None:
+        talk.line()
+
+    with listening(following(Script()), talking(say_nothing)) as site:
+        stock = make_stock(letters(2))
+        assert make_transport(site.port, connections=2).deliver(stock) is None
+        wait_until(lambda: site.connections == 2 and site.open == 1)
+    assert stock.statuses == accepted(2)
 
 
 def test_a_relay_that_closes_after_a_hundred_letters_gets_all_the_same(

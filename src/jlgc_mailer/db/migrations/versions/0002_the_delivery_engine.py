@@ -28,9 +28,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_transport_states")),
     )
     op.add_column("batches", sa.Column("on_wire", sa.Text(), nullable=True))
-    op.add_column("deliveries", sa.Column("name", sa.String(length=255), nullable=False, server_default=""))
+    op.add_column("deliveries", sa.Column("name", sa.String(length=255), nullable=False, server_default=sa.text("''")))
     op.add_column("sends", sa.Column("priority", sa.String(length=40), nullable=False, server_default="normal"))
-    op.add_column("sends", sa.Column("local_time", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("sends", sa.Column("local_at", moment, nullable=True))
     op.add_column("sends", sa.Column("key_id", sa.Integer(), nullable=True))
     op.add_column("sends", sa.Column("served_at", moment, nullable=True))
     op.add_column("subscribers", sa.Column("zone", sa.String(length=64), nullable=True))

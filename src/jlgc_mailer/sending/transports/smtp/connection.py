@@ -94,8 +94,6 @@ class Connection:
         try:
             sent = self._send(outgoing)
         except OSError as error:
-            with contextlib.suppress(OSError):  # it may have said why before it hung up
-                dialogue.receive(self._socket.recv(_READ), at)
             dialogue.lost(_sentence(error), at)
             return
         unsent = sum(map(len, outgoing)) - sent

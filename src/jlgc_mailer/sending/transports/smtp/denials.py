@@ -33,7 +33,8 @@ class Denials:
     def sift(self, settled: Sequence[Settled]) -> list[Settled]:
         """What may be written down of these and of those held back."""
         if self._is_trusted:
-            return [*settled, *self.release()]
+            held, self._held = self._held, []
+            return [*settled, *held]
         passed: list[Settled] = []
         for each in settled:
             outcome = each[1]
@@ -49,9 +50,13 @@ class Denials:
         return self._held[-1][1].reply if len(self._held) >= _IN_A_ROW else None
 
     def release(self) -> list[Settled]:
-        """Those held back, as deferred: nobody else was there to compare with."""
+        """Those held back, as nobody else was there to compare with: deferred, and refused when it was so before."""
         held, self._held = self._held, []
-        return [(letter, replace(outcome, status=DeliveryStatus.DEFERRED)) for letter, outcome in held]
+        return [(letter, outcome if letter.recipient.attempts > 1 else _deferred(outcome)) for letter, outcome in held]
+
+
+def _deferred(outcome: Outcome) -> Outcome:
+    return replace(outcome, status=DeliveryStatus.DEFERRED)
 
 
 def is_denial(reply: Reply) -> bool:

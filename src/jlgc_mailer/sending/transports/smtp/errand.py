@@ -96,11 +96,16 @@ class Errand:
         others = [each.conversation for each in self._connections if each.conversation]
         self._manners.learn(ending, max((each.proven for each in others), default=Mode.PLAIN))
         conversation = connection.conversation
+        is_fruitless = conversation and conversation.begun and not conversation.carried
         if ending.weight is not Weight.OVER:
             self._failed(ending)
-        elif conversation and conversation.begun and not self._is_stopped:
-            self._fruitless = 0 if conversation.carried else self._fruitless + 1
-            if self._fruitless >= _FRUITLESS and not any(each.carried for each in others):
+        elif not is_fruitless:
+            self._fruitless = 0
+        elif any(each.carried or each.is_busy for each in others):
+            self._connections.lower(ending)  # it is no use to go on opening what others do better
+        elif not self._is_stopped:
+            self._fruitless += 1
+            if self._fruitless >= _FRUITLESS:
                 self._fail(ending.stage, ending.problem)
 
     def _failed(self, ending: Ending) -> None:
