@@ -1,6 +1,6 @@
 """Column types and conventions that all tables share, and the way into the database."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
-    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -19,14 +17,12 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
-    any_,
     create_engine,
     event,
-    literal,
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from jlgc_mailer.errors import SettingError, Unreachable
 
@@ -58,13 +54,6 @@ class UtcDateTime(TypeDecorator[datetime]):
 def enum_column(kind: type[StrEnum]) -> Enum:
     """Stores the value of a StrEnum as text, so that a new member needs no change of the table."""
     return Enum(kind, native_enum=False, length=40, values_callable=lambda members: [m.value for m in members])
-
-
-def among(session: Session, column: InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
-    """`column IN values` for hundreds of values: on PostgreSQL one parameter, an array, instead of one for each."""
-    if session.get_bind().dialect.name == "postgresql":
-        return column == any_(literal(list(values), ARRAY(column.type)))
-    return column.in_(values)
 
 
 BigId = BigInteger().with_variant(Integer, "sqlite")

@@ -22,6 +22,7 @@ from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Recipient, Stationery
 from jlgc_mailer.sending.means import Means, Worked
 from jlgc_mailer.sending.queueing import Queue
+from jlgc_mailer.sending.readers import departed
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.routes import Route
 from jlgc_mailer.sending.stock import Stock
@@ -69,6 +70,7 @@ class Bookkeeper:
         self._stride = _SMALLEST_STRIDE
         self._claims_until = time.monotonic() + means.turn.total_seconds()
         self._drawn_at = self._look_at = 0.0
+        self._has_more = True
         self._is_ending = False
         self._error: BaseException | None = None
         self._wire_ended = threading.Event()
@@ -95,7 +97,6 @@ class Bookkeeper:
             while not self._wire_ended.is_set():
                 self._cycle()
                 self._stock.hungry.wait(self._queue.patience(_LOOK_EVERY))
-                self._stock.hungry.clear()
             self._last_cycle()
         except BaseException as error:  # noqa: BLE001  (raised again in the thread that waits for this one)
             self._error = error
@@ -116,7 +117,9 @@ class Bookkeeper:
                 self._give_back_the_ended(session, now)
             self._renew(session, now)
         self._take_back(self._queue.hand_over(self._stock))
-        self._stock.enough = self._stride // 2
+        self._stock.enough = self._stride // 2 if self._has_more else -1
+        if self._stock.size + self._queue.size > self._stock.enough:
+            self._stock.hungry.clear()
         if not self._open:
             self._stock.finish()
 
@@ -164,7 +167,7 @@ class Bookkeeper:
         for batch in self._open:
             still = waiting.intersection(batch.out)
             if still:
-                self._stock.withdraw(ledger.departed(session, batch.stationery.lists, still))
+                self._stock.withdraw(departed(session, batch.stationery.lists, still))
         others = set(urgent_waits(session, now)) - {batch.claim.send_id for batch in self._open}
         if others and (claim := claim_next(session, now, self._means.lease, others)):
             self._admit(session, claim, urgent=True)
@@ -174,6 +177,7 @@ class Bookkeeper:
         if self._stock.size + self._queue.size > self._stride // 2:
             return
         batch = self._drawable(session, now)
+        self._has_more = batch is not None
         if batch is None:
             return
         self._adapt_stride()

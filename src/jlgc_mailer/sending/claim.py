@@ -6,13 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.sending.uncertain import give_up
 from jlgc_mailer.states import BatchStatus, Priority, SendStatus
 
+_RENEWAL = (
+    update(Batch)
+    .where(Batch.id == bindparam("batch"), Batch.claim == bindparam("mark"))
+    .values(lease_until=bindparam("until"), on_wire=bindparam("intent"))
+)
 _NUDGE_AGAIN_AFTER = timedelta(seconds=15)
 
 
@@ -69,13 +74,9 @@ def urgent_waits(session: Session, now: datetime) -> Sequence[int]:
 
 def renew(session: Session, claim: Claim, until: datetime, on_wire: Collection[int]) -> bool:
     """Prolong the lease and write down the intent; False when the batch was lost to another worker."""
-    renewed = session.execute(
-        update(Batch)
-        .where(_mine(claim))
-        .values(lease_until=until, on_wire=json.dumps(list(on_wire)) if on_wire else None)
-        .returning(Batch.id)
-    )
-    return renewed.first() is not None
+    intent = json.dumps(list(on_wire)) if on_wire else None
+    values = {"batch": claim.batch_id, "mark": claim.mark, "until": until, "intent": intent}
+    return session.connection().execute(_RENEWAL, values).rowcount == 1
 
 
 def release(session: Session, claim: Claim, due_at: datetime | None, hold: str | None = None) -> None:

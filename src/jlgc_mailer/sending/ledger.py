@@ -5,27 +5,45 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.issues import artefacts_of, compiled_value
-from jlgc_mailer.db.base import among
-from jlgc_mailer.db.people import Subscription, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
-from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Signer, Stationery
+from jlgc_mailer.sending.readers import Readers
 from jlgc_mailer.states import (
     BatchStatus,
     DeliveryStatus,
     Language,
     SendStatus,
     SkipReason,
-    SubscriptionStatus,
     moves_into,
 )
 
-_ADDRESSED = (Delivery.subscriber_id, Delivery.address, Delivery.name, Delivery.list_id, Delivery.compiled_id)
+# The sum keeps PostgreSQL on the primary key: the index on sends has a million entries of the same send.
+_IN_BATCH = and_(Delivery.id.between(bindparam("first"), bindparam("last")), Delivery.send_id + 0 == bindparam("send"))
+_IS_PENDING = Delivery.status == DeliveryStatus.PENDING
+_IS_DEFERRED = Delivery.status == DeliveryStatus.DEFERRED
+_DUE = (
+    select(
+        Delivery.id,
+        Delivery.attempts,
+        Delivery.first_attempt_at,
+        Delivery.subscriber_id,
+        Delivery.address,
+        Delivery.name,
+        Delivery.list_id,
+        Delivery.compiled_id,
+    )
+    .where(_IN_BATCH, Delivery.id > bindparam("after"))
+    .where(or_(_IS_PENDING, and_(_IS_DEFERRED, Delivery.next_attempt_at <= bindparam("now"))))
+    .order_by(Delivery.id)
+    .limit(bindparam("size"))
+)
+_PENDING = select(Delivery.id).where(_IN_BATCH, _IS_PENDING).limit(1)
+_RETRY = select(func.min(Delivery.next_attempt_at)).where(_IN_BATCH, _IS_DEFERRED)
 _SKIPPABLE = moves_into(DeliveryStatus.SKIPPED)
 
 
@@ -63,68 +81,47 @@ def take_due(session: Session, claim: Claim, lists: Collection[int], after: int,
 
     Those who left all of `lists` or were suppressed since planning are skipped here, with the reason (promise 2).
     """
-    columns = (Delivery.id, Delivery.attempts, Delivery.first_attempt_at, *_ADDRESSED)
-    due = select(*columns).where(Delivery.id > after, _of(claim), _due(now)).order_by(Delivery.id).limit(size)
-    rows = session.execute(due).all()
-    readers = _Readers(session, lists, rows)
-    told = [(row, readers.list_of(row)) for row in rows]
-    barred = [row.id for row in rows if readers.is_suppressed(row)]
+    found = session.connection().execute(_DUE, _range(claim) | {"after": after, "now": now, "size": size}).all()
+    waiting = [_Waiting(*row) for row in found]
+    readers = Readers(session, lists, waiting)
+    recipients, left, barred = [], [], []
+    for each in waiting:
+        list_id = readers.list_of(each)
+        if readers.is_suppressed(each):
+            barred.append(each.id)
+        elif list_id is None:
+            left.append(each.id)
+        else:
+            recipients.append(_recipient(each, list_id, now))
     _skip(session, barred, SkipReason.SUPPRESSED)
-    _skip(session, [row.id for row, list_id in told if list_id is None], SkipReason.UNSUBSCRIBED)
-    recipients = [_recipient(row, list_id, now) for row, list_id in told if list_id is not None]
-    if barred:
-        recipients = [each for each in recipients if each.delivery_id not in barred]
-    return Due(recipients, rows[-1].id if len(rows) == size else None)
+    _skip(session, left, SkipReason.UNSUBSCRIBED)
+    return Due(recipients, waiting[-1].id if len(waiting) == size else None)
 
 
-def _recipient(row: Any, list_id: int, now: datetime) -> Recipient:
-    delivery_id, attempts, first_attempt_at, subscriber_id, address, name, _, compiled_id = row
-    return Recipient(
-        delivery_id, attempts + 1, first_attempt_at or now, subscriber_id, address, name, list_id, compiled_id
-    )
+class _Waiting(NamedTuple):
+    """One who is due, as the statement below gives it."""
+
+    id: int
+    attempts: int
+    first_attempt_at: datetime | None
+    subscriber_id: int | None
+    address: str
+    name: str
+    list_id: int
+    compiled_id: int
 
 
-def departed(session: Session, lists: Collection[int], delivery_ids: Collection[int]) -> Collection[int]:
-    """Those of these deliveries whose readers left or were suppressed a moment ago (L4)."""
-    rows = session.execute(select(Delivery.id, *_ADDRESSED).where(among(session, Delivery.id, delivery_ids))).all()
-    readers = _Readers(session, lists, rows)
-    return [row.id for row in rows if readers.list_of(row) is None or readers.is_suppressed(row)]
-
-
-class _Readers:
-    """What readers want at this moment: which of the lists they are on, and whose address is barred.
-
-    Asked by key, not joined: without fresh statistics, as after planning, PostgreSQL walks whole tables for a join.
-    """
-
-    def __init__(self, session: Session, lists: Collection[int], rows: Sequence[Any]) -> None:
-        ties = select(Subscription.subscriber_id, Subscription.list_id).where(
-            among(session, Subscription.subscriber_id, [row.subscriber_id for row in rows]),
-            Subscription.status == SubscriptionStatus.CONFIRMED,
-        )
-        bars = select(Suppression.address_key).where(
-            among(session, Suppression.address_key, [key_of(row.address) for row in rows]),
-            Suppression.released_at.is_(None),
-        )
-        self._lists: dict[int | None, list[int]] = {}
-        for subscriber_id, list_id in session.execute(ties):
-            if list_id in lists:
-                self._lists.setdefault(subscriber_id, []).append(list_id)
-        self._barred = set(session.scalars(bars))
-
-    def list_of(self, row: Any) -> int | None:
-        """The list that the letter names: the planned one, or another of the send's that the reader is still on."""
-        still = self._lists.get(row.subscriber_id, ())
-        return row.list_id if row.list_id in still else min(still, default=None)
-
-    def is_suppressed(self, row: Any) -> bool:
-        return bool(self._barred) and key_of(row.address) in self._barred
+def _recipient(each: _Waiting, list_id: int, now: datetime) -> Recipient:
+    first = each.first_attempt_at or now
+    number, subscriber_id = each.attempts + 1, each.subscriber_id or 0
+    return Recipient(each.id, number, first, subscriber_id, each.address, each.name, list_id, each.compiled_id)
 
 
 def skip_rest(session: Session, claim: Claim) -> None:
     """If the send of this batch was cancelled, whoever of it still waits is skipped; otherwise nothing happens."""
     cancelled = select(Send.id).where(Send.id == claim.send_id, Send.status == SendStatus.CANCELLED).exists()
-    _skip_as_cancelled(session, and_(_of(claim), cancelled))
+    mine = Delivery.id.between(claim.first_id, claim.last_id)
+    _skip_as_cancelled(session, and_(mine, Delivery.send_id == claim.send_id, cancelled))
 
 
 def skip_unclaimed(session: Session, send_id: int) -> None:
@@ -150,27 +147,20 @@ def _skip_as_cancelled(session: Session, whom: ColumnElement[bool]) -> None:
 
 def next_due(session: Session, claim: Claim, now: datetime) -> datetime | None:
     """When the batch has work: now for pending ones, else at its earliest retry; None when all are settled."""
-    pending = select(Delivery.id).where(_of(claim), Delivery.status == DeliveryStatus.PENDING).limit(1)
-    if session.scalar(pending):
+    connection = session.connection()
+    if connection.scalar(_PENDING, _range(claim)):
         return now
-    retries = select(func.min(Delivery.next_attempt_at)).where(_of(claim), Delivery.status == DeliveryStatus.DEFERRED)
-    return session.scalar(retries)
+    return connection.scalar(_RETRY, _range(claim))
 
 
-def _of(claim: Claim) -> ColumnElement[bool]:
-    """The sum keeps PostgreSQL on the primary key: the index on sends has a million entries of the same send."""
-    return and_(Delivery.id.between(claim.first_id, claim.last_id), Delivery.send_id + 0 == claim.send_id)
-
-
-def _due(now: datetime) -> ColumnElement[bool]:
-    retry = and_(Delivery.status == DeliveryStatus.DEFERRED, Delivery.next_attempt_at <= now)
-    return or_(Delivery.status == DeliveryStatus.PENDING, retry)
+def _range(claim: Claim) -> dict[str, Any]:
+    return {"first": claim.first_id, "last": claim.last_id, "send": claim.send_id}
 
 
 def _skip(session: Session, delivery_ids: Collection[int], reason: SkipReason) -> None:
     if delivery_ids:
         session.execute(
             update(Delivery)
-            .where(among(session, Delivery.id, delivery_ids), Delivery.status.in_(_SKIPPABLE))
+            .where(Delivery.id.in_(delivery_ids), Delivery.status.in_(_SKIPPABLE))
             .values(status=DeliveryStatus.SKIPPED, reason=reason, next_attempt_at=None)
         )

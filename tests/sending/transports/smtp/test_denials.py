@@ -49,15 +49,22 @@ def test_denials_are_held_until_the_third_and_then_it_is_the_relay() -> None:
     assert denials.verdict is None
 
 
-def test_once_somebody_is_accepted_the_held_are_deferred_and_later_ones_refused() -> None:
+def test_once_somebody_is_accepted_denials_are_about_their_recipients() -> None:
     denials = Denials()
-    denials.sift([refused(0)])
+    first, second = refused(0), refused(1)
+    denials.sift([first])
     denials.trust()
-    sifted = denials.sift([refused(1)])
-    assert [(letter.recipient.delivery_id, outcome.status.value) for letter, outcome in sifted] == [
-        (1, "refused"),
-        (0, "deferred"),
-    ]
+    assert denials.sift([second]) == [second, first]
+
+
+def test_denials_that_nothing_decided_are_deferred_the_first_time() -> None:
+    """Nobody else was there to compare with; a second time it is believed."""
+    denials = Denials()
+    letter, outcome = refused(1)
+    again = letter._replace(recipient=letter.recipient._replace(attempts=2))
+    denials.sift([(letter, outcome), (again, outcome)])
+    assert [each.status.value for _, each in denials.release()] == ["deferred", "refused"]
+    assert denials.release() == []
 
 
 def test_other_refusals_pass() -> None:

@@ -105,8 +105,7 @@ class Connection:
             self.deadline = now + dialogue.patience(self._relay.timeouts)
             return
         outgoing[:] = _rest(outgoing, sent)
-        if sent or self._interest == EVENT_READ:
-            self.deadline = now + self._relay.timeouts.block
+        self.deadline = now + self._relay.timeouts.block
         self._want(EVENT_READ | EVENT_WRITE)
 
     def expire(self, at: datetime, now: float) -> None:

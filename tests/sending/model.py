@@ -1,0 +1,183 @@
+"""A worker and a relay in slow motion, for the model: the bookkeeper's cycle and the wire's steps, one at a time.
+
+A worker does to ledger and journal what a turn does, in the same order and in the same transactions; but when it goes
+on, whether it lives, and what the relay says is decided by the test.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.db.sending import Send
+from jlgc_mailer.mail.replies import Reply
+from jlgc_mailer.sending import ledger
+from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, lost, release, renew
+from jlgc_mailer.sending.journal import Journal
+from jlgc_mailer.sending.letters import Recipient
+from jlgc_mailer.sending.means import Means
+from jlgc_mailer.sending.outcomes import Outcome
+from jlgc_mailer.sending.readers import departed
+from jlgc_mailer.sending.record import Result, record
+from jlgc_mailer.states import DeliveryStatus, Stage
+
+_BELIEVED = 0.8  # of a lease, as the bookkeeper does
+
+ACCEPTED = Outcome(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok", "2.0.0"), datetime.min)
+DEFERRED = Outcome(DeliveryStatus.DEFERRED, Stage.CONTENT, Reply(451, "Later", "4.3.0"), datetime.min)
+REFUSED = Outcome(DeliveryStatus.REFUSED, Stage.CONTENT, Reply(550, "No", "5.7.1"), datetime.min)
+LOST = Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, datetime.min)
+UNKNOWN_USER = Outcome(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, "No such user", "5.1.1"), datetime.min)
+GREYLISTED = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(450, "Come again", "4.2.0"), datetime.min)
+
+
+@dataclass
+class Relay:
+    """What really went out: copies by delivery."""
+
+    got: Counter[int] = field(default_factory=Counter)
+
+
+class Worker:
+    """One turn: a journal, and one batch at a time."""
+
+    def __init__(self, means: Means, relay: Relay) -> None:
+        self._means = means
+        self._relay = relay
+        before = set(means.journals.glob("*"))
+        self._journal = Journal(means.journals, "relay")
+        (self._file,) = set(means.journals.glob("*")) - before
+        self.claim: Claim | None = None
+        self._lists: list[int] = []
+        self._looked_at = 0
+        self._is_through = False
+        self._is_ending = False
+        self._believed_until = means.clock()
+        self._held: dict[int, Recipient] = {}
+        self._flying: dict[int, Recipient] = {}
+        self._heard: list[Result] = []
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether content may go out: not after a pause was seen, nor once the lease may be over."""
+        return bool(self._held) and not self._is_ending and self._means.clock() <= self._believed_until
+
+    @property
+    def is_flying(self) -> bool:
+        """Whether a reply is awaited."""
+        return bool(self._flying)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether this turn has seen that it has to end."""
+        return self._is_ending
+
+    def begin_batch(self) -> bool:
+        """Claim a batch, and look at it; False when none waits."""
+        with self._means.database.transaction() as session:
+            self.claim = claim_next(session, self._means.clock(), self._means.lease)
+            if self.claim is None:
+                return False
+            self._lists = [each.id for each in session.get_one(Send, self.claim.send_id).lists]
+        self._looked_at, self._is_through = 0, False
+        with self._means.database.transaction() as session:
+            self._journal.claim(self.claim)
+            self._look(session)
+            self._renew(session)
+        return True
+
+    def find_no_way_out(self) -> None:
+        """Claim a batch for which no transport is open now, or no connection is left."""
+        now = self._means.clock()
+        with self._means.database.transaction() as session:
+            claim = claim_next(session, now, self._means.lease)
+            if claim:
+                until = now + self._means.lease
+                release(session, claim, until, "no way out")
+                hold_send(session, claim.send_id, until, "no way out")
+
+    def cycle(self, size: int, *, looks: bool) -> None:
+        """Record what was heard, look around, draw so many more, prolong the lease: one transaction."""
+        with self._means.database.transaction() as session:
+            self._record(session)
+            if looks:
+                self._look(session)
+            if not self._is_ending and not self._is_through:
+                self._draw(session, size)
+            self._renew(session)
+
+    def bar(self, outcome: Outcome) -> None:
+        """The relay refuses the next recipient before the content."""
+        delivery_id, recipient = self._held.popitem()
+        self._hear(delivery_id, recipient, outcome)
+
+    def begin(self) -> None:
+        """The content of the next goes out, after the journal has it."""
+        delivery_id, recipient = self._held.popitem()
+        self._journal.note([], [(delivery_id, recipient.attempts)])
+        self._flying[delivery_id] = recipient
+
+    def answer(self, outcome: Outcome, *, taken: bool) -> None:
+        """The relay answers the oldest content, or hangs up on it; the journal has it before anybody else."""
+        delivery_id = next(iter(self._flying))
+        self._relay.got[delivery_id] += taken
+        self._hear(delivery_id, self._flying.pop(delivery_id), outcome)
+
+    def give_back(self) -> bool:
+        """Record the rest and give the batch back; True when it is done."""
+        assert self.claim
+        with self._means.database.transaction() as session:
+            self._record(session)
+            ledger.skip_rest(session, self.claim)
+            due = ledger.next_due(session, self.claim, self._means.clock())
+            release(session, self.claim, due)
+        self.claim = None
+        self._held.clear()
+        return due is None
+
+    def end(self) -> None:
+        """The turn is over, and its journal is dropped."""
+        self._journal.close(all_recorded=True)
+
+    def die(self, *, taken: bool) -> Path:
+        """`kill -9`; the relay gets what was on the way to it, or does not. The journal that is left."""
+        self._relay.got.update(delivery_id for delivery_id in self._flying if taken)
+        self._journal.close(all_recorded=False)
+        return self._file
+
+    def _hear(self, delivery_id: int, recipient: Recipient, outcome: Outcome) -> None:
+        told = Outcome(outcome.status, outcome.stage, outcome.reply, self._means.clock())
+        self._journal.note([(delivery_id, recipient.attempts, told)], [])
+        self._heard.append(Result(recipient, told))
+
+    def _record(self, session: Session) -> None:
+        assert self.claim
+        policy = session.get_one(Send, self.claim.send_id).on_uncertain
+        record(session, self._heard, policy, "relay", self._means.retry)
+        self._heard = []
+
+    def _look(self, session: Session) -> None:
+        assert self.claim
+        if lost(session, [self.claim]):
+            self._is_ending = True
+            return
+        for delivery_id in departed(session, self._lists, list(self._held)):
+            del self._held[delivery_id]
+
+    def _draw(self, session: Session, size: int) -> None:
+        assert self.claim
+        due = ledger.take_due(session, self.claim, self._lists, self._looked_at, size, self._means.clock())
+        drawn = [each.delivery_id for each in due.recipients]
+        assert not departed(session, self._lists, drawn), "no letter for those who left (promise 2)"
+        self._held |= {each.delivery_id: each for each in due.recipients}
+        self._looked_at, self._is_through = due.looked_at or self._looked_at, due.looked_at is None
+
+    def _renew(self, session: Session) -> None:
+        assert self.claim
+        now = self._means.clock()
+        if renew(session, self.claim, now + self._means.lease, [*self._held, *self._flying]):
+            self._believed_until = now + self._means.lease * _BELIEVED
+        else:
+            self._is_ending = True

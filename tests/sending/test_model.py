@@ -1,0 +1,304 @@
+"""Sends, batches and deliveries under several workers that crash, stall and come too late: everybody is accounted for.
+
+Whatever happens, and in whatever order, the ledger agrees with what the relay really has (promise 1, STANDARDS S4).
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
+
+from jlgc_mailer.audience.subscriptions import Evidence, confirm, person, unsubscribe
+from jlgc_mailer.audience.suppression import suppress
+from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.issues import CompiledArtefact
+from jlgc_mailer.db.people import ConsentRecord, MailingList, Subscriber, Subscription, Suppression
+from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send, SendList
+from jlgc_mailer.errors import IllegalMove, NotAllowedNow
+from jlgc_mailer.feedback.judge import judge_waiting
+from jlgc_mailer.sending import amends, schedule
+from jlgc_mailer.sending.amends import Settlement
+from jlgc_mailer.sending.claim import take_nudges
+from jlgc_mailer.sending.outcomes import Outcome
+from jlgc_mailer.sending.plan import due_sends, finish_done, plan
+from jlgc_mailer.sending.recovery import recover
+from jlgc_mailer.states import (
+    BatchStatus,
+    DeliveryStatus,
+    Priority,
+    SendStatus,
+    SuppressionReason,
+    UncertainPolicy,
+    check_move,
+)
+from tests import factories
+from tests.conftest import Clock
+from tests.sending import model
+from tests.sending.model import Worker
+
+_READERS, _BATCH, _SENDS, _WORKERS = 5, 3, 2, 3
+_EXAMPLES, _STEPS = 60, 50
+_TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression, ConsentRecord, Subscription, Subscriber)
+_UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
+_OVER = {SendStatus.FINISHED, SendStatus.CANCELLED}
+_EVIDENCE = Evidence("test", "I agreed in a test")
+_nth = st.integers(0, 5)
+_content_replies = st.sampled_from(
+    [(model.ACCEPTED, True), (model.DEFERRED, False), (model.REFUSED, False), (model.LOST, True), (model.LOST, False)]
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is sent, made once for all examples."""
+
+    list_id: int
+    artefacts: list[CompiledArtefact]
+
+
+class Model(RuleBasedStateMachine):
+    """Three workers, up to two sends to the same readers, staff, and a clock that only jumps."""
+
+    def __init__(self, mailer: Mailer, clock: Clock, order: Order) -> None:
+        super().__init__()
+        self.mailer, self.means, self.clock, self.order = mailer, mailer.means, clock, order
+        self.start = clock.now
+        self.got: Counter[int] = Counter()  # what the relay really has: copies by delivery
+        self.workers: list[Worker] = []
+        self.sends: list[int] = []
+        self.statuses: dict[object, DeliveryStatus | BatchStatus | SendStatus] = {}
+        self.uncertain: set[tuple[int, int]] = set()  # attempts of which that was ever said
+        self.asked_again: Counter[int] = Counter()  # by staff, for the uncertain
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Ids too, so that an example goes the same way each time: the delays of retries depend on them."""
+        for file in self.means.journals.glob("*"):
+            file.unlink()
+        with self.mailer.database.transaction() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                names = ", ".join(each.__tablename__ for each in _TABLES)
+                session.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+            else:
+                for table in _TABLES:
+                    session.execute(delete(table))
+            people = [person(f"r{number}@example.com", "", "en") for number in range(_READERS)]
+            confirm(session, people, self.order.list_id, _EVIDENCE, self.clock())
+            self.readers = session.scalars(select(Subscriber).order_by(Subscriber.id)).all()
+
+    # What staff and readers do.
+
+    @initialize(policy=st.sampled_from(UncertainPolicy))
+    def first_send(self, policy: UncertainPolicy) -> None:
+        self.schedule(policy, Priority.NORMAL)
+        self.tick()
+
+    @precondition(lambda self: len(self.sends) < _SENDS)
+    @rule(policy=st.sampled_from(UncertainPolicy), priority=st.sampled_from(Priority))
+    def schedule(self, policy: UncertainPolicy, priority: Priority) -> None:
+        with self.mailer.database.transaction() as session:
+            lists, now = [session.get_one(MailingList, self.order.list_id)], self.clock()
+            order = schedule.Order(now, "Europe/London", lists, policy, _BATCH, priority)
+            self.sends.append(schedule.schedule(session, self.order.artefacts, order, now).id)
+
+    @rule(nth=_nth)
+    def pause(self, nth: int) -> None:
+        with self._staff(nth) as (session, send_id):
+            schedule.pause(session, send_id)
+
+    @rule(nth=_nth)
+    def resume(self, nth: int) -> None:
+        with self._staff(nth) as (session, send_id):
+            schedule.resume(session, send_id)
+
+    @rule(nth=_nth)
+    def cancel(self, nth: int) -> None:
+        with self._staff(nth) as (session, send_id):
+            schedule.cancel(session, send_id, self.clock())
+
+    @rule(nth=_nth)
+    def retry_the_refused(self, nth: int) -> None:
+        with self._staff(nth) as (session, send_id):
+            amends.retry(session, send_id, (), self.clock())
+
+    @rule(nth=_nth, how=st.sampled_from(Settlement))
+    def settle_the_uncertain(self, nth: int, how: Settlement) -> None:
+        with self._staff(nth) as (session, send_id):
+            those = amends.uncertain_of(session, send_id)
+            amends.settle(session, send_id, how, (), self.clock())
+            self.asked_again.update(those)
+
+    @contextmanager
+    def _staff(self, nth: int) -> Iterator[tuple[Session, int]]:
+        """Somebody tries something with a send, and may be told that it cannot be now."""
+        try:
+            with self.mailer.database.transaction() as session:
+                yield session, self.sends[nth % len(self.sends)]
+        except (IllegalMove, NotAllowedNow):
+            pass
+
+    @rule(nth=_nth)
+    def leave(self, nth: int) -> None:
+        with self.mailer.database.transaction() as session:
+            reader = self.readers[nth % _READERS]
+            unsubscribe(session, reader.id, [self.order.list_id], _EVIDENCE, self.clock())
+
+    @rule(nth=_nth)
+    def bar(self, nth: int) -> None:
+        with self.mailer.database.transaction() as session:
+            key = self.readers[nth % _READERS].address_key
+            suppress(session, key, SuppressionReason.COMPLAINT, "test", self.clock())
+
+    @rule(hours=st.sampled_from([0.1, 11, 50]))
+    def wait(self, hours: float) -> None:
+        """Longer than a lease, than any retry, or so that deliveries are given up after some."""
+        self.clock.forward(hours=hours)
+
+    # What beat and workers do. No message of Celery is needed for any of it: each is only a hint.
+
+    @rule()
+    def tick(self) -> None:
+        recover(self.means)
+        with self.mailer.database.transaction() as session:
+            for send_id in due_sends(session, self.clock()):
+                plan(session, send_id, self.clock(), self.mailer.keyring.key_id)
+        with self.mailer.database.transaction() as session:
+            finish_done(session, self.clock())
+            take_nudges(session, self.clock(), 1)
+            judge_waiting(session, self.clock())
+
+    @rule()
+    def recover_twice(self) -> None:
+        recover(self.means)
+        assert recover(self.means) == 0
+
+    @precondition(lambda self: len(self.workers) < _WORKERS)
+    @rule()
+    def begin_turn(self) -> None:
+        worker = Worker(self.means, self.got)
+        if worker.begin_batch():
+            self.workers.append(worker)
+        else:
+            worker.end()
+
+    @rule()
+    def find_no_way_out(self) -> None:
+        model.find_no_way_out(self.means)
+
+    @precondition(lambda self: self._those(lambda worker: worker.claim))
+    @rule(nth=_nth, size=st.integers(1, _BATCH), looks=st.booleans())
+    def cycle(self, nth: int, size: int, *, looks: bool) -> None:
+        self._one(nth, lambda worker: worker.claim).cycle(size, looks=looks)
+
+    @precondition(lambda self: self._those(lambda worker: worker.may_begin))
+    @rule(nth=_nth)
+    def begin_content(self, nth: int) -> None:
+        self._one(nth, lambda worker: worker.may_begin).begin()
+
+    @precondition(lambda self: self._those(lambda worker: worker.may_begin))
+    @rule(nth=_nth, reply=st.sampled_from([model.UNKNOWN_USER, model.GREYLISTED]))
+    def refuse_recipient(self, nth: int, reply: Outcome) -> None:
+        self._one(nth, lambda worker: worker.may_begin).bar(reply)
+
+    @precondition(lambda self: self._those(lambda worker: worker.flying))
+    @rule(nth=_nth, reply=_content_replies)
+    def answer_content(self, nth: int, reply: tuple[Outcome, bool]) -> None:
+        self._one(nth, lambda worker: worker.flying).answer(*reply)
+
+    @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
+    @rule(nth=_nth)
+    def give_back(self, nth: int) -> None:
+        """The end of the batch, or of the turn; here the turn goes on with the next batch, or ends otherwise."""
+        self._give_back(self._one(nth, lambda worker: worker.claim and not worker.flying))
+
+    def _give_back(self, worker: Worker) -> None:
+        worker.give_back()
+        if worker.is_ending or not worker.begin_batch():
+            worker.end()
+            self.workers.remove(worker)
+            with self.mailer.database.transaction() as session:
+                finish_done(session, self.clock())
+
+    @precondition(lambda self: self.workers)
+    @rule(nth=_nth, taken=st.booleans())
+    def kill(self, nth: int, *, taken: bool) -> None:
+        """`kill -9`: the machine lives, and so does the journal."""
+        self._die(nth, taken=taken)
+
+    @precondition(lambda self: self.workers)
+    @rule(nth=_nth, taken=st.booleans())
+    def lose_machine(self, nth: int, *, taken: bool) -> None:
+        """With its disk."""
+        self._die(nth, taken=taken).unlink()
+
+    @precondition(lambda self: self.workers)
+    @rule(nth=_nth, taken=st.booleans(), kept=st.integers(0, 12))
+    def reboot(self, nth: int, *, taken: bool, kept: int) -> None:
+        """The machine dies, and the last lines of the journal did not get to its disk."""
+        file = self._die(nth, taken=taken)
+        lines = file.read_text().splitlines(keepends=True)[:kept]
+        file.write_text("".join(["! another-boot relay\n", *lines[1:]] if lines else []))
+
+    @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
+    @rule(nth=_nth)
+    def kill_before_the_journal_is_dropped(self, nth: int) -> None:
+        worker = self._one(nth, lambda worker: worker.claim and not worker.flying)
+        worker.give_back()
+        self.workers.remove(worker)
+        worker.die(taken=False)
+
+    def _die(self, nth: int, *, taken: bool) -> Path:
+        worker = self.workers.pop(nth % len(self.workers))
+        return worker.die(taken=taken)
+
+    def _those(self, condition: Callable[[Worker], object]) -> list[Worker]:
+        return [worker for worker in self.workers if condition(worker)]
+
+    def _one(self, nth: int, condition: Callable[[Worker], object]) -> Worker:
+        those = self._those(condition)
+        return those[nth % len(those)]
+
+    # What always holds.
+
+    @invariant()
+    def the_ledger_is_right(self) -> None:
+        with self.mailer.database.reading() as session:
+            deliveries = session.scalars(select(Delivery)).all()
+            batches = session.scalars(select(Batch)).all()
+            sends = session.scalars(select(Send)).all()
+            self.uncertain |= set(
+                session.execute(
+                    select(Attempt.delivery_id, Attempt.number).where(Attempt.outcome == DeliveryStatus.UNCERTAIN)
+                ).tuples()
+            )
+            refusals = session.execute(
+                select(FeedbackEvent.delivery_id, func.count()).group_by(FeedbackEvent.delivery_id)
+            ).all()
+        self._only_legal_moves({(type(row), row.id): row.status for row in [*deliveries, *batches, *sends]})
+        for each in deliveries:
+            self._is_true(each)
+        self._is_settled_where_done(deliveries, batches, sends)
+
+    def _only_legal_moves(self, now: dict[object, DeliveryStatus | BatchStatus | SendStatus]) -> None:
+        for key, old in self.statuses.items():
+            if now[key] != old:
+                check_move(str(key), old, now[key])
+        self.statuses = now
+
+    def _is_true(self, delivery: Delivery) -> None:
+        """No more copies than the policy allows; nobody is accepted who has none, unless staff said so."""
+        copies = self.got[delivery.id]
+        asked = sum(each == delivery.id for each, _ in self.uncertain)
+        ...
