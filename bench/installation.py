@@ -101,9 +101,28 @@ def _postgresql(folder: Path) -> Iterator[tuple[str, int]]:
     user = _NOBODY if os.geteuid() == 0 else None
     programs = servers._postgresql_programs(folder, user)
     data, port = folder / "data", servers.free_port()
-    make = [programs / "initdb", "-D", data, "-U", "mailer", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    make: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        data,
+        "-U",
+        "mailer",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C",
+    ]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, user=user)
-    serve = [programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-c", "unix_socket_directories="]
+    serve: list[str | Path] = [
+        programs / "postgres",
+        "-D",
+        data,
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
+    ]
     with running(serve, user=user) as process:
         servers._wait_until(lambda: psycopg.connect(_plain(_address(port))).close())
         yield _address(port), process.pid

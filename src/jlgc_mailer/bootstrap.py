@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 
-from jlgc_mailer.content.issues import Press
 from jlgc_mailer.db.base import Database
-from jlgc_mailer.db.migrate import require_current
 from jlgc_mailer.errors import Unreachable
-from jlgc_mailer.mail.dkim import read_signer
-from jlgc_mailer.mail.dkim_keys import FOLDER
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.render.source import Site
 from jlgc_mailer.sending.letters import Identity, Signer
@@ -29,6 +26,9 @@ from jlgc_mailer.sending.routes import Route, sent_since
 from jlgc_mailer.sending.transports import Transport
 from jlgc_mailer.settings import Settings, read_routes
 from jlgc_mailer.states import Language, Priority
+
+if TYPE_CHECKING:
+    from jlgc_mailer.content.issues import Press
 
 DELIVER_TASK = "jlgc_mailer.deliver"
 TICK_TASK = "jlgc_mailer.tick"
@@ -89,6 +89,8 @@ class Mailer:
 
     def checked_database(self) -> Database:
         """The store, reachable and at the version that this code needs; else NotInitialised or Unreachable."""
+        from jlgc_mailer.db.migrate import require_current
+
         require_current(self.database)
         return self.database
 
@@ -104,16 +106,23 @@ class Mailer:
         return Identity(own.public_url, own.mail_domain, own.bounce_domain, own.sender_id, self.keyring)
 
     @cached_property
-    def press(self) -> Press:
-        """What compiling an edition needs."""
+    def press(self) -> "Press":
+        """What compiling an edition needs. Workers never do: the libraries for it would be half of their memory."""
+        from jlgc_mailer.content.issues import Press
+
         own = self.settings
         organisation = {Language.ENGLISH: own.organisation_en, Language.JAPANESE: own.organisation_ja}
         return Press(Site(own.public_url, organisation, own.postal_address, own.contact), templates_folder())
 
     @cached_property
     def signer(self) -> Signer | None:
-        """Signs what we send, if the home folder has DKIM keys."""
-        return read_signer(self.settings.home / FOLDER, self.settings.signing_domain)
+        """Signs what we send, if the home folder has DKIM keys; without them its libraries are not loaded."""
+        folder = self.settings.home / "dkim"
+        if not folder.is_dir():
+            return None
+        from jlgc_mailer.mail.dkim import read_signer
+
+        return read_signer(folder, self.settings.signing_domain)
 
     @cached_property
     def routes(self) -> Sequence[Route]:

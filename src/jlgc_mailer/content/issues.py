@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.content.importing import IssueFiles
 from jlgc_mailer.content.media import store_pictures
 from jlgc_mailer.db.issues import CompiledArtefact, Edition, Issue, Revision
 from jlgc_mailer.errors import InvalidInput, NotFound
 from jlgc_mailer.render.compile import compile_edition, recipe_digest, size_findings
-from jlgc_mailer.render.fields import Slots
 from jlgc_mailer.render.source import Block, BlockKind, Compiled, EditionSource, Picture, Site
 from jlgc_mailer.states import Language
 
@@ -91,12 +91,6 @@ def compiled_artefacts(session: Session, revision: Revision, press: Press, now: 
     return sorted(found, key=lambda artefact: artefact.language)
 
 
-def artefacts_of(session: Session, revision_id: int, recipe: str) -> list[CompiledArtefact]:
-    """The artefacts that are kept for a revision and recipe, by language."""
-    mine = select(CompiledArtefact).where(CompiledArtefact.revision_id == revision_id)
-    return list(session.scalars(mine.where(CompiledArtefact.recipe == recipe).order_by(CompiledArtefact.language)))
-
-
 def find_issue(session: Session, slug: str) -> Issue:
     """The issue of that name; raises NotFound."""
     issue = session.scalar(select(Issue).where(Issue.slug == slug))
@@ -114,14 +108,6 @@ def latest_revision(session: Session, issue: Issue) -> Revision:
     """The revision of the issue's present content: the newest, unless an earlier text was imported again."""
     digest = _digest(_present_content(issue))
     return session.scalars(select(Revision).where(Revision.issue_id == issue.id, Revision.digest == digest)).one()
-
-
-def compiled_value(artefact: CompiledArtefact) -> Compiled:
-    """The artefact as the value that merging takes."""
-    slots = Slots()
-    for field, fallback in artefact.slots:
-        slots.mark(field, fallback)
-    return Compiled(artefact.language, artefact.sender, artefact.subject, artefact.html, artefact.text, slots.all)
 
 
 def editions_of(revision: Revision) -> list[EditionSource]:

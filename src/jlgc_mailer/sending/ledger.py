@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.content.issues import artefacts_of, compiled_value
+from jlgc_mailer.content.artefacts import artefacts_of, compiled_value
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Signer, Stationery

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Row, Select, Subquery, case, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.content.issues import artefacts_of
+from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import NotAllowedNow

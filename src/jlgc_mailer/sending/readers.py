@@ -24,13 +24,19 @@ class Addressed(Protocol):
     """Whatever names a reader of a delivery."""
 
     @property
-    def subscriber_id(self) -> int | None: ...
+    def subscriber_id(self) -> int | None:
+        """Who it is; None when erased."""
+        ...
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Where the letter would go."""
+        ...
 
     @property
-    def list_id(self) -> int: ...
+    def list_id(self) -> int:
+        """The list that was planned for it."""
+        ...
 
 
 class _Delivery(NamedTuple):

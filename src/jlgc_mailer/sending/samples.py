@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from jlgc_mailer.content.issues import compiled_value
+from jlgc_mailer.content.artefacts import compiled_value
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.render.merge import fill, fill_html, pieces_of
 from jlgc_mailer.sending.letters import Identity, Letter, ListFace, Recipient, Signer, Stationery, unsubscribe_url

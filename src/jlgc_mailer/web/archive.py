@@ -10,7 +10,7 @@ from markupsafe import Markup
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.content.issues import artefacts_of
+from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.db.issues import CompiledArtefact, Issue, Media, Revision
 from jlgc_mailer.db.sending import Delivery, Send
 from jlgc_mailer.mail.tokens import Purpose

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, abort, jsonify, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.content.issues import artefacts_of
+from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.db.sending import Send
 from jlgc_mailer.states import Language
 from jlgc_mailer.web.access import require_access

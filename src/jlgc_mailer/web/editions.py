@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import Response, abort, make_response, render_template, url_for
 from markupsafe import Markup
 
-from jlgc_mailer.content.issues import compiled_value
+from jlgc_mailer.content.artefacts import compiled_value
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.render.merge import Values, fill, fill_html, pieces_of
 from jlgc_mailer.states import Language
