@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts lock-check lock bench picture clean
+.PHONY: help demo serve test check lint types contracts lock-check lock chaos bench bench-send picture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,8 +56,14 @@ lock: $(DEV) ## write the lock files anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
+chaos: $(DEV) ## kill -9 of everything while newsletters go out, and everybody counted: 8 minutes (ARGS="--pair sqlite")
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 bench: $(DEV) ## benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m bench $(ARGS)
+
+bench-send: $(DEV) ## sending against smtp-source, a naive sender and smtplib (needs Debian's postfix; ARGS=--quick)
+	$(BIN)/python -m bench.sending $(ARGS)
 
 picture: $(DEV) ## draw docs/newsletter.png anew (needs Debian's chromium and fonts-noto-cjk)
 	$(BIN)/python docs/picture.py

@@ -24,11 +24,10 @@ from tests.servers import free_port
 
 USER, PASSWORD = "mailer", "a password for tests"
 _NOBODY = 65534
-_SECONDS = 30
+_SECONDS = 60
 _PROGRAMS = ("postfix", "saslpasswd2")
 _ENVELOPE = re.compile(rb"\AReturn-Path: <([^>]*)>\nX-Original-To: ([^\n]*)\nDelivered-To: [^\n]*\n")
 
-# smtpd_*_error_* of `port` are Postfix's own: a second's pause from the tenth error in a row, farewell at the 20th.
 _MAIN = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -55,8 +54,7 @@ smtpd_tls_auth_only = yes
 smtpd_sasl_auth_enable = yes
 cyrus_sasl_config_path = {folder}/etc/sasl
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_recipient_restrictions = check_recipient_access texthash:{folder}/at-rcpt, permit_sasl_authenticated, reject
-smtpd_end_of_data_restrictions = check_recipient_access texthash:{folder}/at-end-of-data
+smtpd_recipient_restrictions = check_recipient_access texthash:{folder}/recipients, permit_sasl_authenticated, reject
 header_checks = regexp:{folder}/header-checks
 """
 
@@ -64,6 +62,9 @@ _MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
 127.0.0.1:{strict_port} inet n - n - - smtpd
  -o smtpd_hard_error_limit=5 -o smtpd_error_sleep_time=0
+127.0.0.1:{late_port} inet n - n - - smtpd
+ -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+ -o smtpd_end_of_data_restrictions=check_recipient_access,texthash:{folder}/recipients
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -110,12 +111,14 @@ class Delivered:
 class Postfix:
     """A server that runs. It wants STARTTLS and a password, and puts all mail for example.com into one inbox.
 
-    On `strict_port` it hangs up at the fifth error in a row.
+    On `strict_port` it hangs up at the fifth error in a row. On `late_port` it looks at recipients only after the
+    content; and when it refuses then, Postfix keeps the envelope, so that the next MAIL is "503 nested MAIL".
     """
 
     folder: Path
     port: int
     strict_port: int
+    late_port: int
 
     @property
     def certificate(self) -> Path:
@@ -156,14 +159,11 @@ def _delivered(data: bytes) -> Delivered:
 
 
 @contextmanager
-def postfix(
-    folder: Path, at_rcpt: Mapping[str, str], at_end_of_data: Mapping[str, str], header_checks: Sequence[str]
-) -> Iterator[Postfix]:
-    """A server in an empty folder that everybody may enter; it refuses and defers by address and by header field."""
-    server = Postfix(folder, free_port(), free_port())
+def postfix(folder: Path, recipients: Mapping[str, str], header_checks: Sequence[str]) -> Iterator[Postfix]:
+    """A server in an empty folder that everybody may enter; it replies so to these recipients and header fields."""
+    server = Postfix(folder, free_port(), free_port(), free_port())
     _write_configuration(server)
-    _write_map(folder / "at-rcpt", at_rcpt)
-    _write_map(folder / "at-end-of-data", at_end_of_data)
+    (folder / "recipients").write_text("".join(f"{address} {reply}\n" for address, reply in recipients.items()))
     (folder / "header-checks").write_text("".join(f"{line}\n" for line in header_checks))
     _write_certificate(folder)
     _write_password(folder)
@@ -179,17 +179,13 @@ def postfix(
 
 def _write_configuration(server: Postfix) -> None:
     folder = server.folder
-    values = {"folder": folder, "port": server.port, "strict_port": server.strict_port, "nobody": _NOBODY}
+    values = vars(server) | {"nobody": _NOBODY}
     owners = {"etc": 0, "etc/sasl": 0, "queue": 0, "data": pwd.getpwnam("postfix").pw_uid, "inbox": _NOBODY}
     for name, owner in owners.items():
         (folder / name).mkdir()
         os.chown(folder / name, owner, 0)
     for name, text in (("etc/main.cf", _MAIN), ("etc/master.cf", _MASTER), ("etc/sasl/smtpd.conf", _SASL)):
         (folder / name).write_text(text.format(**values))
-
-
-def _write_map(file: Path, replies: Mapping[str, str]) -> None:
-    file.write_text("".join(f"{address} {reply}\n" for address, reply in replies.items()))
 
 
 def _write_certificate(folder: Path) -> None:

@@ -86,6 +86,15 @@ class _Conversation(asyncio.Protocol):
         self._recipient = ""
         self._has_sender = self._in_content = self._is_closing = False
 
+        self._answers = {
+            b"EHLO": self._on_ehlo,
+            b"MAIL": self._on_mail,
+            b"RCPT": self._on_rcpt,
+            b"DATA": self._on_data,
+            b"RSET": self._on_rset,
+            b"QUIT": self._on_quit,
+        }
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
@@ -114,22 +123,29 @@ class _Conversation(asyncio.Protocol):
 
     def _answer(self, line: bytes) -> bytes:
         verb = line[:4].upper()
-        if verb == b"EHLO":
-            return b"250-receiver.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n"
-        if verb == b"RCPT":
-            return self._on_rcpt(line)
-        if verb == b"DATA":
-            self._in_content = bool(self._recipient)
-            return b"354 go on\r\n" if self._recipient else b"554 5.5.1 no valid recipients\r\n"
-        if verb == b"QUIT":
-            self._is_closing = True
-            return b"221 2.0.0 bye\r\n"
-        if verb == b"MAIL" and self._has_sender:
+        answer = self._answers.get(verb)
+        return answer(line) if answer else b"500 5.5.2 what?\r\n"
+
+    def _on_ehlo(self, _line: bytes) -> bytes:
+        return b"250-receiver.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n"
+
+    def _on_mail(self, _line: bytes) -> bytes:
+        if self._has_sender:
             return b"503 5.5.1 nested MAIL\r\n"
-        if verb in {b"MAIL", b"RSET"}:
-            self._has_sender, self._recipient = verb == b"MAIL", ""
-            return b"250 2.0.0 ok\r\n"
-        return b"500 5.5.2 what?\r\n"
+        self._has_sender = True
+        return b"250 2.1.0 ok\r\n"
+
+    def _on_data(self, _line: bytes) -> bytes:
+        self._in_content = bool(self._recipient)
+        return b"354 go on\r\n" if self._in_content else b"554 5.5.1 no valid recipients\r\n"
+
+    def _on_rset(self, _line: bytes) -> bytes:
+        self._has_sender, self._recipient = False, ""
+        return b"250 2.0.0 ok\r\n"
+
+    def _on_quit(self, _line: bytes) -> bytes:
+        self._is_closing = True
+        return b"221 2.0.0 bye\r\n"
 
     def _on_rcpt(self, line: bytes) -> bytes:
         found = _ADDRESS.search(line)

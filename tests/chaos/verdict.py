@@ -112,6 +112,10 @@ def broken(stories: Collection[Story], connections: int, kills: int) -> list[str
             if cases:
                 first = "; ".join(cases[:_SHOWN])
                 found.append(f"{story.policy}: {len(cases)} {promise.__name__}: {first}")
+    strangers = {address for story in stories for address in story.kept.copies}
+    strangers.difference_update(*(story.ledger for story in stories))
+    if strangers:
+        found.append(f"{len(strangers)} got a letter and are in no ledger: {'; '.join(sorted(strangers)[:_SHOWN])}")
     uncertain = sum(story.uncertain - story.silences for story in stories)
     if uncertain > most_uncertain(connections, kills):
         found.append(f"{uncertain} uncertain by {kills} kills of processes with {connections} connections")

@@ -8,13 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.content.artefacts import artefacts_of, compiled_value
 from jlgc_mailer.content.importing import IssueFiles, read_edition, read_issue
 from jlgc_mailer.content.issues import (
     Imported,
     all_issues,
-    artefacts_of,
     compiled_artefacts,
-    compiled_value,
     editions_of,
     find_issue,
     import_issue,

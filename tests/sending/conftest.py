@@ -1,6 +1,6 @@
 """A planned send and a receiver to deliver it to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,12 +74,14 @@ def tell(make_mailer: Callable[..., Mailer], receiver: Receiver) -> Callable[...
         batch_size: int = 100,
         on_uncertain: UncertainPolicy = UncertainPolicy.HOLD,
         planned: bool = True,
+        addresses: Sequence[str] = (),
         **settings: Any,
     ) -> Story:
         mailer = make_mailer(**{"smtp_port": receiver.port, "turn_seconds": 0, **settings})
         with mailer.database.transaction() as session:
             news = factories.mailing_list(session)
             people = [factories.subscriber(session, news, f"r{n}@example.com") for n in range(readers)]
+            people += [factories.subscriber(session, news, address) for address in addresses]
             revision = factories.issue(session, mailer)
             send = factories.send(
                 session, mailer, revision, [news], batch_size=batch_size, on_uncertain=on_uncertain, planned=planned

@@ -5,7 +5,6 @@ on, whether it lives, and what the relay says is decided by the test.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -33,46 +32,32 @@ UNKNOWN_USER = Outcome(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, "No such u
 GREYLISTED = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(450, "Come again", "4.2.0"), datetime.min)
 
 
-@dataclass
-class Relay:
-    """What really went out: copies by delivery."""
-
-    got: Counter[int] = field(default_factory=Counter)
-
-
 class Worker:
-    """One turn: a journal, and one batch at a time."""
+    """One turn: a journal, and one batch at a time. `got` counts the copies that the relay really has, by delivery.
 
-    def __init__(self, means: Means, relay: Relay) -> None:
+    `flying`: whose content went out and whose reply is awaited. `is_ending`: it has seen that it has to end.
+    """
+
+    def __init__(self, means: Means, got: Counter[int]) -> None:
         self._means = means
-        self._relay = relay
+        self._got = got
         before = set(means.journals.glob("*"))
         self._journal = Journal(means.journals, "relay")
         (self._file,) = set(means.journals.glob("*")) - before
         self.claim: Claim | None = None
+        self.flying: dict[int, Recipient] = {}
+        self.is_ending = False
         self._lists: list[int] = []
         self._looked_at = 0
         self._is_through = False
-        self._is_ending = False
         self._believed_until = means.clock()
         self._held: dict[int, Recipient] = {}
-        self._flying: dict[int, Recipient] = {}
         self._heard: list[Result] = []
 
     @property
     def may_begin(self) -> bool:
         """Whether content may go out: not after a pause was seen, nor once the lease may be over."""
-        return bool(self._held) and not self._is_ending and self._means.clock() <= self._believed_until
-
-    @property
-    def is_flying(self) -> bool:
-        """Whether a reply is awaited."""
-        return bool(self._flying)
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether this turn has seen that it has to end."""
-        return self._is_ending
+        return bool(self._held) and not self.is_ending and self._means.clock() <= self._believed_until
 
     def begin_batch(self) -> bool:
         """Claim a batch, and look at it; False when none waits."""
@@ -88,23 +73,13 @@ class Worker:
             self._renew(session)
         return True
 
-    def find_no_way_out(self) -> None:
-        """Claim a batch for which no transport is open now, or no connection is left."""
-        now = self._means.clock()
-        with self._means.database.transaction() as session:
-            claim = claim_next(session, now, self._means.lease)
-            if claim:
-                until = now + self._means.lease
-                release(session, claim, until, "no way out")
-                hold_send(session, claim.send_id, until, "no way out")
-
     def cycle(self, size: int, *, looks: bool) -> None:
         """Record what was heard, look around, draw so many more, prolong the lease: one transaction."""
         with self._means.database.transaction() as session:
             self._record(session)
             if looks:
                 self._look(session)
-            if not self._is_ending and not self._is_through:
+            if not self.is_ending and not self._is_through:
                 self._draw(session, size)
             self._renew(session)
 
@@ -117,13 +92,13 @@ class Worker:
         """The content of the next goes out, after the journal has it."""
         delivery_id, recipient = self._held.popitem()
         self._journal.note([], [(delivery_id, recipient.attempts)])
-        self._flying[delivery_id] = recipient
+        self.flying[delivery_id] = recipient
 
     def answer(self, outcome: Outcome, *, taken: bool) -> None:
         """The relay answers the oldest content, or hangs up on it; the journal has it before anybody else."""
-        delivery_id = next(iter(self._flying))
-        self._relay.got[delivery_id] += taken
-        self._hear(delivery_id, self._flying.pop(delivery_id), outcome)
+        delivery_id = next(iter(self.flying))
+        self._got[delivery_id] += taken
+        self._hear(delivery_id, self.flying.pop(delivery_id), outcome)
 
     def give_back(self) -> bool:
         """Record the rest and give the batch back; True when it is done."""
@@ -143,7 +118,7 @@ class Worker:
 
     def die(self, *, taken: bool) -> Path:
         """`kill -9`; the relay gets what was on the way to it, or does not. The journal that is left."""
-        self._relay.got.update(delivery_id for delivery_id in self._flying if taken)
+        self._got.update(delivery_id for delivery_id in self.flying if taken)
         self._journal.close(all_recorded=False)
         return self._file
 
@@ -161,7 +136,7 @@ class Worker:
     def _look(self, session: Session) -> None:
         assert self.claim
         if lost(session, [self.claim]):
-            self._is_ending = True
+            self.is_ending = True
             return
         for delivery_id in departed(session, self._lists, list(self._held)):
             del self._held[delivery_id]
@@ -177,7 +152,18 @@ class Worker:
     def _renew(self, session: Session) -> None:
         assert self.claim
         now = self._means.clock()
-        if renew(session, self.claim, now + self._means.lease, [*self._held, *self._flying]):
+        if renew(session, self.claim, now + self._means.lease, [*self._held, *self.flying]):
             self._believed_until = now + self._means.lease * _BELIEVED
         else:
-            self._is_ending = True
+            self.is_ending = True
+
+
+def find_no_way_out(means: Means) -> None:
+    """A worker claims a batch for which no transport is open now, and puts the whole send off."""
+    now = means.clock()
+    with means.database.transaction() as session:
+        claim = claim_next(session, now, means.lease)
+        if claim:
+            until = now + means.lease
+            release(session, claim, until, "no way out")
+            hold_send(session, claim.send_id, until, "no way out")

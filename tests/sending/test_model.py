@@ -5,10 +5,9 @@ Whatever happens, and in whatever order, the ledger agrees with what the relay r
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.audience.subscriptions import Evidence, confirm, person, unsubscribe
 from jlgc_mailer.audience.suppression import suppress
 from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.content.issues import compiled_artefacts
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import ConsentRecord, MailingList, Subscriber, Subscription, Suppression
@@ -49,8 +49,19 @@ from tests.sending import model
 from tests.sending.model import Worker
 
 _READERS, _BATCH, _SENDS, _WORKERS = 5, 3, 2, 3
-_EXAMPLES, _STEPS = 60, 50
-_TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression, ConsentRecord, Subscription, Subscriber)
+_EXAMPLES, _STEPS, _MOST_ROUNDS = 60, 50, 6
+_TABLES = (
+    Attempt,
+    FeedbackEvent,
+    Delivery,
+    Batch,
+    SendList,
+    Send,
+    Suppression,
+    ConsentRecord,
+    Subscription,
+    Subscriber,
+)
 _UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
 _OVER = {SendStatus.FINISHED, SendStatus.CANCELLED}
 _EVIDENCE = Evidence("test", "I agreed in a test")
@@ -65,7 +76,7 @@ class Order:
     """What is sent, made once for all examples."""
 
     list_id: int
-    artefacts: list[CompiledArtefact]
+    artefacts: Sequence[CompiledArtefact]
 
 
 class Model(RuleBasedStateMachine):
@@ -278,18 +289,15 @@ class Model(RuleBasedStateMachine):
             deliveries = session.scalars(select(Delivery)).all()
             batches = session.scalars(select(Batch)).all()
             sends = session.scalars(select(Send)).all()
-            self.uncertain |= set(
-                session.execute(
-                    select(Attempt.delivery_id, Attempt.number).where(Attempt.outcome == DeliveryStatus.UNCERTAIN)
-                ).tuples()
-            )
-            refusals = session.execute(
-                select(FeedbackEvent.delivery_id, func.count()).group_by(FeedbackEvent.delivery_id)
-            ).all()
+            attempts = session.scalars(select(Attempt)).all()
+            events = Counter(session.scalars(select(FeedbackEvent.delivery_id)))
+        self.uncertain |= {(each.delivery_id, each.number) for each in attempts if each.outcome == "uncertain"}
         self._only_legal_moves({(type(row), row.id): row.status for row in [*deliveries, *batches, *sends]})
-        for each in deliveries:
-            self._is_true(each)
+        policies = {each.id: each.on_uncertain for each in sends}
+        for delivery in deliveries:
+            self._is_true(delivery, policies[delivery.send_id])
         self._is_settled_where_done(deliveries, batches, sends)
+        assert events <= Counter(each.delivery_id for each in attempts), "a refusal is fed back once"
 
     def _only_legal_moves(self, now: dict[object, DeliveryStatus | BatchStatus | SendStatus]) -> None:
         for key, old in self.statuses.items():
@@ -297,8 +305,86 @@ class Model(RuleBasedStateMachine):
                 check_move(str(key), old, now[key])
         self.statuses = now
 
-    def _is_true(self, delivery: Delivery) -> None:
+    def _is_true(self, delivery: Delivery, policy: UncertainPolicy) -> None:
         """No more copies than the policy allows; nobody is accepted who has none, unless staff said so."""
-        copies = self.got[delivery.id]
-        asked = sum(each == delivery.id for each, _ in self.uncertain)
-        ...
+        copies, doubts = self.got[delivery.id], self._doubts(delivery)
+        assert copies <= 1 + doubts
+        if policy is UncertainPolicy.HOLD:
+            assert copies <= 1 + self.asked_again[delivery.id]
+        if delivery.status is DeliveryStatus.ACCEPTED:
+            assert copies or delivery.reason == amends.SETTLED_BY_HAND
+        if delivery.status is DeliveryStatus.SKIPPED:
+            assert doubts or not copies
+
+    def _doubts(self, delivery: Delivery) -> int:
+        """How many of its attempts were ever uncertain."""
+        return sum(each == delivery.id for each, _ in self.uncertain)
+
+    def _is_settled_where_done(
+        self, deliveries: Sequence[Delivery], batches: Sequence[Batch], sends: Sequence[Send]
+    ) -> None:
+        """Nobody waits in a batch that nobody will look at again."""
+        assert len(deliveries) == _READERS * sum(each.planned_at is not None for each in sends)
+        done = [each for each in batches if each.status is BatchStatus.DONE]
+        for delivery in deliveries:
+            if any(each.first_id <= delivery.id <= each.last_id for each in done):
+                assert delivery.status not in _UNSETTLED
+        finished = {each.id for each in sends if each.status is SendStatus.FINISHED}
+        assert all(each.status is BatchStatus.DONE for each in batches if each.send_id in finished)
+
+    # How it ends.
+
+    def teardown(self) -> None:
+        if sys.exc_info()[0] is None:
+            self._come_to_an_end()
+        for worker in self.workers:
+            worker.die(taken=False)
+        self.clock.now = self.start
+
+    def _come_to_an_end(self) -> None:
+        """The workers that are left do their work, the relay takes everything, staff resume what is paused."""
+        while self.workers:
+            worker = self.workers[-1]
+            while worker.flying:
+                worker.answer(model.ACCEPTED, taken=True)
+            self._give_back(worker)
+            self.the_ledger_is_right()
+        for _ in range(_MOST_ROUNDS):
+            for nth in range(len(self.sends)):
+                self.resume(nth)
+            self.tick()
+            self._work_off()
+            self.the_ledger_is_right()
+            self.clock.forward(hours=11)
+        self._is_over()
+
+    def _work_off(self) -> None:
+        worker = Worker(self.means, self.got)
+        while not worker.is_ending and worker.begin_batch():
+            worker.cycle(_BATCH, looks=True)
+            while worker.may_begin:
+                worker.begin()
+                worker.answer(model.ACCEPTED, taken=True)
+            worker.give_back()
+        worker.end()
+
+    def _is_over(self) -> None:
+        """Nothing waits for ever; whoever has got it is accepted, unless that was ever uncertain."""
+        with self.mailer.database.reading() as session:
+            deliveries = session.scalars(select(Delivery)).all()
+            assert set(session.scalars(select(Send.status))) <= _OVER
+            assert set(session.scalars(select(Batch.status))) <= {BatchStatus.DONE}
+        for each in deliveries:
+            assert each.status not in _UNSETTLED
+            assert not self.got[each.id] or each.status is DeliveryStatus.ACCEPTED or self._doubts(each)
+
+
+def test_the_ledger_agrees_with_the_relay_whatever_happens(make_mailer: Callable[..., Mailer], clock: Clock) -> None:
+    """Promise 1, promise 4, S4."""
+    mailer = make_mailer()
+    with mailer.database.transaction() as session:
+        list_id = factories.mailing_list(session).id
+        revision = factories.issue(session, mailer)
+        artefacts = compiled_artefacts(session, revision, mailer.press, mailer.clock())
+    machine = partial(Model, mailer, clock, Order(list_id, artefacts))
+    run(machine, settings=settings(max_examples=_EXAMPLES, stateful_step_count=_STEPS))

@@ -12,7 +12,8 @@ from sqlalchemy import func, select, update
 from jlgc_mailer.audience.subscriptions import Evidence, confirm, person, unsubscribe
 from jlgc_mailer.audience.suppression import suppress
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.content.issues import artefacts_of, compiled_artefacts
+from jlgc_mailer.content.artefacts import artefacts_of
+from jlgc_mailer.content.issues import compiled_artefacts
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import Subscriber, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send

@@ -227,7 +227,7 @@ def test_a_wrong_password_stops_the_transport_until_somebody_resumes_it(database
     pause(database, later(seconds=1), WRONG_PASSWORD)
     pause(database, later(days=1))
     with database.transaction() as session:
-        routes.recovered(session, "one")
+        routes.recovered(session, "one", later(days=2))
     assert paused(database, later(days=9))["one"].until is None
     assert "535" in paused(database, later(days=9))["one"].problem
     with database.transaction() as session:
@@ -250,10 +250,17 @@ def test_a_success_ends_the_row_of_failures(database: Database) -> None:
     pause(database, NOW)
     pause(database, later(seconds=30))
     with database.transaction() as session:
-        routes.recovered(session, "one")
-        routes.recovered(session, "two")
+        routes.recovered(session, "one", later(seconds=90))
+        routes.recovered(session, "two", later(seconds=90))
     pause(database, later(seconds=90))
     assert failures(database) == 1
+
+
+def test_a_success_begun_earlier_does_not_end_a_pause_in_force(database: Database) -> None:
+    pause(database, NOW)
+    with database.transaction() as session:
+        routes.recovered(session, "one", later(seconds=10))
+    assert paused(database, later(seconds=10))["one"].until == later(seconds=30)
 
 
 # --- what was sent ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from jlgc_mailer.audience.zones import zone_named
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.content.issues import artefacts_of
+from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import (
     AmbiguousLocalTime,

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Send
 from jlgc_mailer.sending import ledger
-from jlgc_mailer.sending.claim import Claim, claim_next, lost, release, renew, urgent_waits
+from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, lost, release, renew, urgent_waits
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Recipient, Stationery
 from jlgc_mailer.sending.means import Means, Worked
-from jlgc_mailer.sending.queueing import Queue
+from jlgc_mailer.sending.queueing import Queue, defer
 from jlgc_mailer.sending.readers import departed
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.routes import Route
@@ -33,6 +33,7 @@ _LOOK_EVERY = 0.2  # seconds; a pause has to be felt within one (promise 7)
 _SMALLEST_STRIDE = 20
 _LARGEST_STRIDE = 512  # one cycle costs some milliseconds: shared by so many it is a small part of sending them
 _QUICK, _SLOW = 0.15, 0.6  # seconds that a stride lasts
+_CONNECT_EVERY = 10  # seconds
 _BELIEVED = 0.8  # of a lease: then a worker that cannot reach the database stops, before another takes over
 
 
@@ -51,6 +52,11 @@ class OpenBatch:
     hold: str | None = None
 
 
+def worker_of(first: Claim) -> str:
+    """The name of a turn where connections are shared out; no two have the same."""
+    return f"{first.mark:x}"
+
+
 class Bookkeeper:
     """While entered, its thread keeps the stock filled and the ledger written; `worked` is what it did.
 
@@ -63,6 +69,7 @@ class Bookkeeper:
         self._journal = journal
         self._stock = stock
         self._first: Claim | None = first
+        self._worker = worker_of(first)
         self._open: list[OpenBatch] = []
         self._stationeries: dict[int, Stationery] = {}
         self._of: dict[int, OpenBatch] = {}
@@ -70,6 +77,7 @@ class Bookkeeper:
         self._stride = _SMALLEST_STRIDE
         self._claims_until = time.monotonic() + means.turn.total_seconds()
         self._drawn_at = self._look_at = 0.0
+        self._connect_at = time.monotonic() + _CONNECT_EVERY
         self._has_more = True
         self._is_ending = False
         self._error: BaseException | None = None
@@ -117,11 +125,19 @@ class Bookkeeper:
                 self._give_back_the_ended(session, now)
             self._renew(session, now)
         self._take_back(self._queue.hand_over(self._stock))
+        self._keep_connections()
         self._stock.enough = self._stride // 2 if self._has_more else -1
         if self._stock.size + self._queue.size > self._stock.enough:
             self._stock.hungry.clear()
         if not self._open:
             self._stock.finish()
+
+    def _keep_connections(self) -> None:
+        """A turn may last longer than the lease of its connections."""
+        if self._route.limits.max_connections and time.monotonic() > self._connect_at:
+            self._connect_at = time.monotonic() + _CONNECT_EVERY
+            means, route = self._means, self._route
+            means.pace.connect(route.name, route.limits, self._worker, route.relay.connections, means.clock())
 
     def _begin(self, session: Session) -> None:
         if self._first:
@@ -131,9 +147,9 @@ class Bookkeeper:
     def _last_cycle(self) -> None:
         self._is_ending = True
         results, returned = self._stock.fetch()
+        self._queue.give_up(returned)
         with self._means.database.transaction() as session:
             self._record(session, results)
-            self._take_back([*returned, *self._queue.give_up()])
             for batch in list(self._open):
                 batch.hold = str(self.trouble) if self.trouble else batch.hold
                 self._give_back(session, batch, self._means.clock())
@@ -174,6 +190,9 @@ class Bookkeeper:
 
     def _draw(self, session: Session, now: datetime) -> None:
         """More recipients, when what waits has become little; from the next batch, when this one is through."""
+        if self._queue.closed_until:
+            self._hold(session, *self._queue.closed_until)
+            return
         if self._stock.size + self._queue.size > self._stride // 2:
             return
         batch = self._drawable(session, now)
@@ -187,6 +206,14 @@ class Bookkeeper:
             batch.out[recipient.delivery_id] = recipient
             self._of[recipient.delivery_id] = batch
         batch.looked_at, batch.is_through = due.looked_at or batch.looked_at, due.looked_at is None
+
+    def _hold(self, session: Session, until: datetime, why: str) -> None:
+        """The transport has to wait: so do all batches, instead of being looked at one by one."""
+        self._claims_until = 0
+        for batch in self._open:
+            defer(batch, until, why)
+            batch.is_through = True
+            hold_send(session, batch.claim.send_id, until, why)
 
     def _adapt_stride(self) -> None:
         """Larger while the wire is quick, small while it is slow: if the machine dies, it is what is uncertain."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.sending import ledger, routes
-from jlgc_mailer.sending.bookkeeper import Bookkeeper
+from jlgc_mailer.sending.bookkeeper import Bookkeeper, worker_of
 from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, release
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.means import Means, Worked
@@ -58,7 +58,7 @@ def _route_for(session: Session, claim: Claim, means: Means) -> Route | NoRoute:
 
 def _with_connections(means: Means, claim: Claim, route: Route) -> Worked:
     """Work with as many connections as the other workers leave; the batch is put back when there is none."""
-    worker = f"{claim.mark:x}"
+    worker = worker_of(claim)
     try:
         connections = means.pace.connect(route.name, route.limits, worker, route.relay.connections, means.clock())
         if connections:
@@ -100,4 +100,4 @@ def _note_health(means: Means, route: Route, trouble: Trouble | None) -> None:
         if trouble:
             routes.pause(session, route, trouble, means.clock())
         else:
-            routes.recovered(session, route.name)
+            routes.recovered(session, route.name, means.clock())

@@ -1,7 +1,7 @@
 """Recipients of a turn wait here for the pace, by groups of domains that have budgets of their own."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.pace import Pace
 from jlgc_mailer.sending.pace.groups import group_of
-from jlgc_mailer.sending.pace.limits import Limits
 from jlgc_mailer.sending.routes import Route
 from jlgc_mailer.sending.stock import Stock
 
@@ -26,17 +25,21 @@ Entry = tuple[Recipient, "OpenBatch"]
 
 
 class Queue:
-    """First come first served within a group; groups do not wait for each other."""
+    """First come first served within a group; groups do not wait for each other.
+
+    `closed_until` is set, with the reason, once the transport itself has to wait for too long.
+    """
 
     def __init__(self, route: Route, pace: Pace, clock: Callable[[], datetime]) -> None:
         self._route = route
-        self._is_free = replace(route.limits, max_connections=None) == Limits(zone=route.limits.zone)
+        self._is_free = replace(route.limits, max_connections=None).are_none
         self._pace = pace
         self._clock = clock
         self._groups: dict[str, deque[Entry]] = {}
         self._closed: dict[str, tuple[datetime, str]] = {}
         self._granted: deque[tuple[float, list[Entry]]] = deque()
         self._ask_at = 0.0
+        self.closed_until: tuple[datetime, str] | None = None
 
     @property
     def size(self) -> int:
@@ -51,9 +54,9 @@ class Queue:
         return [recipient for recipient in recipients if self._admit(batch, recipient)]
 
     def _admit(self, batch: "OpenBatch", recipient: Recipient) -> bool:
-        group = group_of(recipient.address.rpartition("@")[2])
+        group = _group(recipient)
         if group in self._closed:
-            _defer(batch, *self._closed[group])
+            defer(batch, *self._closed[group])
             return False
         queue = self._groups.setdefault(group, deque())
         if len(queue) >= _ROOM:
@@ -77,13 +80,12 @@ class Queue:
             moments.append(self._ask_at)
         return min([longest, *(max(moment - time.monotonic(), 0) for moment in moments)])
 
-    def give_up(self) -> list[Recipient]:
-        """All who wait, because the turn ends."""
-        entries = [entry for _, granted in self._granted for entry in granted]
-        entries += [entry for queue in self._groups.values() for entry in queue]
-        self._granted.clear()
-        self._groups.clear()
-        return [recipient for recipient, _ in entries]
+    def give_up(self, unattempted: Sequence[Recipient]) -> None:
+        """The turn ends: the pace has back what was granted to those who wait here and to these of the stock."""
+        granted = [recipient for _, entries in self._granted for recipient, _ in entries]
+        if not self._is_free:
+            unused = Counter(_group(recipient) for recipient in (*granted, *unattempted))
+            self._pace.give_back(self._route.name, self._route.limits, unused, self._clock())
 
     def _ask(self) -> list[Recipient]:
         """Ask the pace for all who wait; those who have to wait too long for it are taken out."""
@@ -100,7 +102,10 @@ class Queue:
         if grant.wait <= _PATIENCE:
             self._ask_at = time.monotonic() + grant.wait.total_seconds()
             return []
-        return self._turn_away(wanted, now + grant.wait, grant.why or "")
+        until, why = now + grant.wait, grant.why or ""
+        if grant.is_general:
+            self.closed_until = until, why
+        return self._turn_away(wanted, until, why)
 
     def _turn_away(self, groups: Iterable[str], until: datetime, why: str) -> list[Recipient]:
         entries: list[Entry] = []
@@ -108,11 +113,15 @@ class Queue:
             self._closed[group] = until, why
             entries += self._groups.pop(group)
         for _, batch in entries:
-            _defer(batch, until, why)
+            defer(batch, until, why)
         return [recipient for recipient, _ in entries]
 
 
-def _defer(batch: "OpenBatch", until: datetime, why: str) -> None:
+def _group(recipient: Recipient) -> str:
+    return group_of(recipient.address.rpartition("@")[2])
+
+
+def defer(batch: "OpenBatch", until: datetime, why: str) -> None:
     """The batch is due again when the first of those whom it had to leave out can go."""
     if batch.not_before is None or until < batch.not_before:
         batch.not_before, batch.hold = until, why

@@ -133,11 +133,11 @@ def pause(session: Session, route: Route, trouble: Trouble, now: datetime) -> No
     session.flush()
 
 
-def recovered(session: Session, name: str) -> None:
-    """A route works: its failures are forgotten. What waits for the operator stays: `resume` is for that."""
+def recovered(session: Session, name: str, now: datetime) -> None:
+    """A route works: its failures are forgotten. A pause that another worker had to make meanwhile stays."""
     state = session.get(TransportState, name)
-    if state is not None and state.paused_until is not None:
-        session.execute(delete(TransportState).filter_by(name=name).where(TransportState.paused_until.is_not(None)))
+    if state is not None and not _is_in_force(state, now):
+        session.execute(delete(TransportState).filter_by(name=name).where(TransportState.paused_until <= now))
 
 
 def resume(session: Session, name: str) -> bool:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jlgc_mailer.errors import InvalidInput, SettingError
 from jlgc_mailer.mail.address import Address, parse_address
+from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.sending.transports.smtp.relay import Auth, Security, is_ehlo_name
 
 PREFIX = "JLGC_MAILER_"
@@ -83,6 +84,10 @@ class Settings(BaseSettings):
     def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not keys or any(len(key.get_secret_value()) < 32 for key in keys):
             raise ValueError("each key needs at least 32 characters")
+        if len({Keyring((key.get_secret_value().encode(),)).key_id for key in keys}) < len(keys):
+            raise ValueError(
+                "two keys have the same mark in tokens, which happens once in 256 times. Make another new one"
+            )
         return keys
 
     @field_validator("public_url")

@@ -23,6 +23,11 @@ def letters(number: int, size: int = 300) -> list[Letter]:
     return [a_letter(each, size=size) for each in range(number)]
 
 
+def accepted(number: int) -> dict[str, str]:
+    """What became of so many letters when nothing went wrong."""
+    return {f"r{n}@example.com": "accepted" for n in range(number)}
+
+
 class Stock:
     """A supply of given letters. A test adds more, ends it with `finish` or stops it with `stop`, from any thread."""
 

@@ -15,13 +15,15 @@ SentSince = Callable[[str, datetime], int]
 class Grant:
     """What may go: so many of each receiver, all at once, `after` seconds from now.
 
-    When it is nothing, `wait` is how long until it is worth asking again, and `why` the sentence for people.
+    When it is nothing, `wait` is how long until it is worth asking again, and `why` the sentence for people;
+    `is_general` says that it is the transport itself that has to wait, whoever the receiver.
     """
 
     granted: Mapping[str, int]
     after: float = 0
     wait: timedelta | None = None
     why: str | None = None
+    is_general: bool = False
 
 
 class Pace(Protocol):

@@ -38,7 +38,7 @@ class Budgets(ABC):
             return everything
         opens = limits.opens(now)
         if opens > now:
-            return Grant({}, wait=opens - now, why=limits.why_closed(transport, opens))
+            return Grant({}, wait=opens - now, why=limits.why_closed(transport, opens), is_general=True)
         order, allowance = order_of(limits, wanted, now), _allowance(limits, now)
         if not order.lines or (allowance is None and not order.is_limited):
             return everything
@@ -131,8 +131,10 @@ def _spread(order: Order, booking: Booking, wanted: Mapping[str, int]) -> dict[s
 def _refusal(transport: str, limits: Limits, booking: Booking, now: datetime) -> Grant:
     if booking.blocked_by == DAY:
         day = limits.today(now)
-        return Grant({}, wait=limits.midnight(day + timedelta(days=1)) - now, why=limits.why_spent(transport, day))
+        tomorrow = limits.midnight(day + timedelta(days=1))
+        return Grant({}, wait=tomorrow - now, why=limits.why_spent(transport, day), is_general=True)
     receiver = booking.blocked_by or transport
     rate = limits.domains[receiver] if booking.blocked_by else limits.per_minute
     wait = timedelta(microseconds=booking.start - HORIZON - microseconds(now))
-    return Grant({}, wait=wait, why=f"{receiver} takes at most {rate:,} messages a minute here")
+    why = f"{receiver} takes at most {rate:,} messages a minute here"
+    return Grant({}, wait=wait, why=why, is_general=not booking.blocked_by)

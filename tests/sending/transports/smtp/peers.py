@@ -263,6 +263,14 @@ def listening(*handlers: Handler, receive_buffer: int | None = None) -> Iterator
             thread.join(10)
 
 
+def wait_until(happened: Callable[[], bool]) -> None:
+    """For what another thread is about to do."""
+    give_up = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def following(
     script: Script,
     *,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jlgc_mailer.mail.replies import Reply, read_reply
 
 _CODES = {b"%d" % code: code for code in range(100, 600)}
+_CODES_OF_LAST_LINES = {b"%d " % code: code for code in range(100, 600)}
 _LINE_LIMIT = 4096  # octets; RFC 5321 4.5.3.1.5 asks for 512, some servers say more
 _LINES_LIMIT = 200
 _USUAL = re.compile(rb"([245]\.\d{1,3}\.\d{1,3}) ((?:[!-~]+ )*[!-~]+)")
@@ -48,9 +49,9 @@ class ReplyReader:
         self._rest = lines.pop()
         answers: list[Answer] = []
         for line in lines:
-            code = line[:3]
-            if line[3:4] == b" " and code in _CODES and not self._lines and len(line) < _LINE_LIMIT:
-                answers.append(Answer(_CODES[code], line[4:].rstrip(b"\r")))
+            code = _CODES_OF_LAST_LINES.get(line[:4])
+            if code and not self._lines and len(line) < _LINE_LIMIT:
+                answers.append(Answer(code, line[4:].rstrip(b"\r")))
             elif answer := self._line(line.rstrip(b"\r")):
                 answers.append(answer)
                 if self._is_broken:
