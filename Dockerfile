@@ -12,9 +12,11 @@ COPY examples ./examples
 RUN /opt/jlgc-mailer/bin/pip install --no-deps .
 
 FROM python:3.12-slim
+# The volume that is mounted over the home folder takes over its owner and mode when it is first used.
 RUN groupadd --gid 10001 mailer \
     && useradd --uid 10001 --gid mailer --no-create-home --home-dir /var/lib/jlgc-mailer --shell /usr/sbin/nologin mailer \
-    && install --directory --owner mailer --group mailer --mode 0700 /var/lib/jlgc-mailer
+    && mkdir -m 0700 /var/lib/jlgc-mailer \
+    && chown mailer:mailer /var/lib/jlgc-mailer
 COPY --from=build /opt/jlgc-mailer /opt/jlgc-mailer
 ENV PATH=/opt/jlgc-mailer/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -18,6 +18,7 @@ import yaml
 
 from jlgc_mailer.cli import group
 from jlgc_mailer.settings import PREFIX, Settings, read_settings
+from jlgc_mailer.states import Stage
 from tests import servers
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +79,19 @@ def test_processes_start_after_the_tables_are_there() -> None:
 
 
 def test_workers_can_be_multiplied() -> None:
-    assert not {"container_name", "ports", "volumes", "hostname"} & set(SERVICES["worker"])
+    assert not {"container_name", "ports", "hostname"} & set(SERVICES["worker"])
+
+
+def test_journals_survive_a_container_and_are_found_by_the_next() -> None:
+    """They are in the home folder, which all processes share, on this machine; its user may write there."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    home = next(iter(re.findall(rf"{PREFIX}HOME=(\S+)", lines)))
+    assert f"mkdir -m 0700 {home}" in lines
+    assert f"chown mailer:mailer {home}" in lines
+    for service in OURS.values():
+        assert service["volumes"] == [f"home:{home}"]
+        assert not any(home.startswith(folder) for folder in service["tmpfs"])
+    assert COMPOSE["volumes"]["home"] is None
 
 
 def test_the_image_runs_as_nobody_in_particular_and_holds_no_secret() -> None:
@@ -126,6 +139,11 @@ def _known(name: str) -> bool:
 @pytest.mark.parametrize("name", [name for name, _ in (*_SET, *_LEFT) if name.startswith(PREFIX)])
 def test_the_example_names_settings_that_exist(name: str) -> None:
     assert _known(name)
+
+
+def test_every_setting_is_in_the_example_or_set_by_compose() -> None:
+    named = {name for name, _ in (*_SET, *_LEFT)} | set(OURS["web"]["environment"])
+    assert {f"{PREFIX}{field}".upper() for field in Settings.model_fields} - named == {f"{PREFIX}HOME"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -325,6 +343,24 @@ def test_links_between_papers_lead_somewhere(paper: Path) -> None:
     text = "".join(paper.read_text(encoding="utf-8").split("```")[::2])
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+@papers
+def test_files_in_papers_exist(paper: Path) -> None:
+    named = {file for line in _code(paper) for file in re.findall(r"^(?:src|tests|bench|docs)/[\w./-]+$", line)}
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+def test_the_runbook_has_advice_for_every_stage_at_which_a_relay_can_fail() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    table = text.partition("| stage |")[2].partition("\n\n")[0]
+    stages = [stage for cell in re.findall(r"^\| ([a-z, ]+) \|", table, re.MULTILINE) for stage in cell.split(", ")]
+    assert stages == [stage.value for stage in Stage if stage is not Stage.BUILD]
+
+
+def test_a_worker_has_the_same_time_to_end_in_a_container_and_by_hand() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"TimeoutStopSec={SERVICES['worker']['stop_grace_period']}in\n" in readme
 
 
 @papers

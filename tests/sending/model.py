@@ -5,8 +5,8 @@ on, whether it lives, and what the relay says is decided by the test.
 """
 
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -24,12 +24,21 @@ from jlgc_mailer.states import DeliveryStatus, Stage
 
 _BELIEVED = 0.8  # of a lease, as the bookkeeper does
 
-ACCEPTED = Outcome(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok", "2.0.0"), datetime.min)
-DEFERRED = Outcome(DeliveryStatus.DEFERRED, Stage.CONTENT, Reply(451, "Later", "4.3.0"), datetime.min)
-REFUSED = Outcome(DeliveryStatus.REFUSED, Stage.CONTENT, Reply(550, "No", "5.7.1"), datetime.min)
-LOST = Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, datetime.min)
-UNKNOWN_USER = Outcome(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, "No such user", "5.1.1"), datetime.min)
-GREYLISTED = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(450, "Come again", "4.2.0"), datetime.min)
+
+class Said(NamedTuple):
+    """What becomes of a letter at the relay."""
+
+    status: DeliveryStatus
+    stage: Stage
+    reply: Reply | None
+
+
+ACCEPTED = Said(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok", "2.0.0"))
+DEFERRED = Said(DeliveryStatus.DEFERRED, Stage.CONTENT, Reply(451, "Later", "4.3.0"))
+REFUSED = Said(DeliveryStatus.REFUSED, Stage.CONTENT, Reply(550, "No", "5.7.1"))
+LOST = Said(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None)
+UNKNOWN_USER = Said(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, "No such user", "5.1.1"))
+GREYLISTED = Said(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(450, "Come again", "4.2.0"))
 
 
 class Worker:
@@ -83,10 +92,10 @@ class Worker:
                 self._draw(session, size)
             self._renew(session)
 
-    def bar(self, outcome: Outcome) -> None:
+    def bar(self, said: Said) -> None:
         """The relay refuses the next recipient before the content."""
         delivery_id, recipient = self._held.popitem()
-        self._hear(delivery_id, recipient, outcome)
+        self._hear(delivery_id, recipient, said)
 
     def begin(self) -> None:
         """The content of the next goes out, after the journal has it."""
@@ -94,11 +103,11 @@ class Worker:
         self._journal.note([], [(delivery_id, recipient.attempts)])
         self.flying[delivery_id] = recipient
 
-    def answer(self, outcome: Outcome, *, taken: bool) -> None:
+    def answer(self, said: Said, *, taken: bool) -> None:
         """The relay answers the oldest content, or hangs up on it; the journal has it before anybody else."""
         delivery_id = next(iter(self.flying))
         self._got[delivery_id] += taken
-        self._hear(delivery_id, self.flying.pop(delivery_id), outcome)
+        self._hear(delivery_id, self.flying.pop(delivery_id), said)
 
     def give_back(self) -> bool:
         """Record the rest and give the batch back; True when it is done."""
@@ -122,8 +131,8 @@ class Worker:
         self._journal.close(all_recorded=False)
         return self._file
 
-    def _hear(self, delivery_id: int, recipient: Recipient, outcome: Outcome) -> None:
-        told = Outcome(outcome.status, outcome.stage, outcome.reply, self._means.clock())
+    def _hear(self, delivery_id: int, recipient: Recipient, said: Said) -> None:
+        told = Outcome(*said, self._means.clock())
         self._journal.note([(delivery_id, recipient.attempts, told)], [])
         self._heard.append(Result(recipient, told))
 

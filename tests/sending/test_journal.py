@@ -7,12 +7,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jlgc_mailer.mail.replies import Reply, read_reply
 from jlgc_mailer.sending.claim import Claim
-from jlgc_mailer.sending.journal import Journal, Story, boot_id, orphans, read_journal
+from jlgc_mailer.sending.journal import Journal, JournalFault, Story, boot_id, orphans, read_journal
 from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.states import DeliveryStatus, Stage
 
@@ -123,3 +124,12 @@ def test_the_journal_of_a_killed_worker_is_found_at_once_with_all_it_noted(tmp_p
         os.kill(worker.pid, signal.SIGKILL)
         worker.wait()
     assert written(tmp_path).intents == dict.fromkeys(range(1, 2000), 1)
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_nothing_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, "relay")
+    monkeypatch.setattr(journal, "_file", os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(JournalFault, match=r"cannot be written: No space left on device\. Make room"):
+        journal.note([], [(1, 1)])

@@ -31,7 +31,6 @@ from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.sending import amends, schedule
 from jlgc_mailer.sending.amends import Settlement
 from jlgc_mailer.sending.claim import take_nudges
-from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.sending.plan import due_sends, finish_done, plan
 from jlgc_mailer.sending.recovery import recover
 from jlgc_mailer.states import (
@@ -46,22 +45,13 @@ from jlgc_mailer.states import (
 from tests import factories
 from tests.conftest import Clock
 from tests.sending import model
-from tests.sending.model import Worker
+from tests.sending.model import Said, Worker
 
 _READERS, _BATCH, _SENDS, _WORKERS = 5, 3, 2, 3
-_EXAMPLES, _STEPS, _MOST_ROUNDS = 60, 50, 6
-_TABLES = (
-    Attempt,
-    FeedbackEvent,
-    Delivery,
-    Batch,
-    SendList,
-    Send,
-    Suppression,
-    ConsentRecord,
-    Subscription,
-    Subscriber,
-)
+_SETTINGS = settings(max_examples=60, stateful_step_count=50)
+_MOST_ROUNDS = 6
+_TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression)
+_PEOPLE = (ConsentRecord, Subscription, Subscriber)
 _UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
 _OVER = {SendStatus.FINISHED, SendStatus.CANCELLED}
 _EVIDENCE = Evidence("test", "I agreed in a test")
@@ -100,10 +90,10 @@ class Model(RuleBasedStateMachine):
             file.unlink()
         with self.mailer.database.transaction() as session:
             if session.get_bind().dialect.name == "postgresql":
-                names = ", ".join(each.__tablename__ for each in _TABLES)
+                names = ", ".join(each.__tablename__ for each in (*_TABLES, *_PEOPLE))
                 session.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
             else:
-                for table in _TABLES:
+                for table in (*_TABLES, *_PEOPLE):
                     session.execute(delete(table))
             people = [person(f"r{number}@example.com", "", "en") for number in range(_READERS)]
             confirm(session, people, self.order.list_id, _EVIDENCE, self.clock())
@@ -220,12 +210,12 @@ class Model(RuleBasedStateMachine):
 
     @precondition(lambda self: self._those(lambda worker: worker.may_begin))
     @rule(nth=_nth, reply=st.sampled_from([model.UNKNOWN_USER, model.GREYLISTED]))
-    def refuse_recipient(self, nth: int, reply: Outcome) -> None:
+    def refuse_recipient(self, nth: int, reply: Said) -> None:
         self._one(nth, lambda worker: worker.may_begin).bar(reply)
 
     @precondition(lambda self: self._those(lambda worker: worker.flying))
     @rule(nth=_nth, reply=_content_replies)
-    def answer_content(self, nth: int, reply: tuple[Outcome, bool]) -> None:
+    def answer_content(self, nth: int, reply: tuple[Said, bool]) -> None:
         self._one(nth, lambda worker: worker.flying).answer(*reply)
 
     @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
@@ -387,4 +377,4 @@ def test_the_ledger_agrees_with_the_relay_whatever_happens(make_mailer: Callable
         revision = factories.issue(session, mailer)
         artefacts = compiled_artefacts(session, revision, mailer.press, mailer.clock())
     machine = partial(Model, mailer, clock, Order(list_id, artefacts))
-    run(machine, settings=settings(max_examples=_EXAMPLES, stateful_step_count=_STEPS))
+    run(machine, settings=_SETTINGS)

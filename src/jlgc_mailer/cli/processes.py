@@ -57,7 +57,10 @@ def web(shell: Shell, host: str | None, port: int | None) -> None:
 @click.option("--concurrency", type=click.IntRange(1, 200), help="Processes.  [default: setting worker_concurrency]")
 @pass_shell
 def worker(shell: Shell, concurrency: int | None) -> None:
-    """A worker that delivers batches, one relay connection per process; start as many as you like."""
+    """Worker processes that deliver batches, each over several connections; start as many as you like.
+
+    How many connections and messages a relay takes is a matter of settings and of transports.toml.
+    """
     from jlgc_mailer.worker.processes import run_worker
 
     mailer = _with_shared_broker(shell)
@@ -67,7 +70,7 @@ def worker(shell: Shell, concurrency: int | None) -> None:
 @click.command(epilog=example("jlgc-mailer beat"))
 @pass_shell
 def beat(shell: Shell) -> None:
-    """The clock that starts due sends and retries. One is enough; two do no harm."""
+    """The clock: asks workers every few seconds for what is due. One is enough; two do no harm."""
     from jlgc_mailer.worker.processes import run_beat
 
     run_beat(_with_shared_broker(shell))

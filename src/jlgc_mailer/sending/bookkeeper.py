@@ -76,7 +76,8 @@ class Bookkeeper:
         self._queue = Queue(route, means.pace, means.clock)
         self._stride = _SMALLEST_STRIDE
         self._claims_until = time.monotonic() + means.turn.total_seconds()
-        self._drawn_at = self._look_at = 0.0
+        self._drawn_at = self._look_at = self._renew_at = 0.0
+        self._has_changed = False
         self._connect_at = time.monotonic() + _CONNECT_EVERY
         self._has_more = True
         self._is_ending = False
@@ -165,6 +166,7 @@ class Bookkeeper:
 
     def _take_back(self, recipients: Sequence[Recipient]) -> None:
         """Nothing of these is on the way any more."""
+        self._has_changed = self._has_changed or bool(recipients)
         for recipient in recipients:
             batch = self._of.pop(recipient.delivery_id, None)
             if batch:
@@ -202,6 +204,7 @@ class Bookkeeper:
         self._adapt_stride()
         lists = batch.stationery.lists
         due = ledger.take_due(session, batch.claim, lists, batch.looked_at, self._stride, now)
+        self._has_changed = True
         for recipient in self._queue.admit(batch, due.recipients):
             batch.out[recipient.delivery_id] = recipient
             self._of[recipient.delivery_id] = batch
@@ -255,8 +258,13 @@ class Bookkeeper:
         return self._stationeries[send_id]
 
     def _renew(self, session: Session, now: datetime) -> None:
-        """Write down who may be on the wire from now on, and prolong the leases."""
-        believed = time.monotonic() + self._means.lease.total_seconds() * _BELIEVED
+        """Write down who may be on the wire from now on, and prolong the leases; not when nothing has changed."""
+        if not self._has_changed and time.monotonic() < self._renew_at:
+            return
+        self._has_changed = False
+        length = self._means.lease.total_seconds()
+        believed = time.monotonic() + length * _BELIEVED
+        self._renew_at = time.monotonic() + length / 4
         for batch in self._open:
             if not renew(session, batch.claim, now + self._means.lease, batch.out) and not self._is_ending:
                 self._is_ending = True
@@ -270,11 +278,13 @@ class Bookkeeper:
 
     def _give_back(self, session: Session, batch: OpenBatch, now: datetime) -> None:
         """Done when all are settled; else due again at the earliest retry, or when the pace allows."""
+        self._open.remove(batch)
+        if not renew(session, batch.claim, now + self._means.lease, ()):
+            return  # it is another worker's by now
         ledger.skip_rest(session, batch.claim)
         due = ledger.next_due(session, batch.claim, now)
         if due and batch.not_before:
             due = max(due, batch.not_before)
         release(session, batch.claim, due, batch.hold if due else None)
-        self._open.remove(batch)
         self.worked.done += due is None
         self.worked.hold = batch.hold or self.worked.hold

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jlgc_mailer.errors import MailerError
 from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.outcomes import Outcome
@@ -22,6 +23,12 @@ from jlgc_mailer.states import DeliveryStatus, Stage
 
 _SUFFIX = ".journal"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class JournalFault(MailerError):
+    """Nothing can be sent, because what was sent could not be told afterwards."""
+
+    sentence = "The journal {place} cannot be written: {problem}. Make room on its disk; sending goes on by itself."
 
 
 class Journal:
@@ -33,19 +40,28 @@ class Journal:
         unlocked = self._path.with_suffix(".new")  # nobody may take it for an orphan before it is locked
         self._file = os.open(unlocked, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        os.write(self._file, f"! {boot_id()} {transport}\n".encode())
+        self._append(f"! {boot_id()} {transport}\n")
         unlocked.rename(self._path)
 
     def claim(self, claim: Claim) -> None:
         """A batch that is worked on from now on."""
-        line = f"# {claim.batch_id} {claim.send_id} {claim.first_id} {claim.last_id} {claim.mark}\n"
-        os.write(self._file, line.encode())
+        self._append(f"# {claim.batch_id} {claim.send_id} {claim.first_id} {claim.last_id} {claim.mark}\n")
 
     def note(self, replies: Sequence[tuple[int, int, Outcome]], intents: Sequence[tuple[int, int]]) -> None:
         """What became of attempts, and which content goes out next; each by delivery id and number of the attempt."""
         lines = [_reply_line(*reply) for reply in replies]
         lines += [f"> {delivery_id} {number}\n" for delivery_id, number in intents]
-        os.write(self._file, "".join(lines).encode())
+        self._append("".join(lines))
+
+    def _append(self, lines: str) -> None:
+        """One write; raises JournalFault unless all of it was taken, as when the disk is full."""
+        data = lines.encode()
+        try:
+            written = os.write(self._file, data)
+        except OSError as error:
+            raise JournalFault(place=self._path, problem=error.strerror) from error
+        if written < len(data):
+            raise JournalFault(place=self._path, problem="only a part of the line could be written")
 
     def close(self, *, all_recorded: bool) -> None:
         """Remove it if everything is committed; else leave it, unlocked, to be read back."""
