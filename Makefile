@@ -56,7 +56,7 @@ lock: $(DEV) ## write the lock files anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --upgrade --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-chaos: $(DEV) ## kill -9 of everything while newsletters go out, and everybody counted: 8 minutes (ARGS="--pair sqlite")
+chaos: $(DEV) ## kill -9 of everything while newsletters go out, and everybody counted; up to 8 minutes (ARGS="--pair sqlite")
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(DEV) ## benchmarks; each prints ratios measured in one run

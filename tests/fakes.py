@@ -30,6 +30,7 @@ class Receiver:
     """Accepts everything but what the script says: replies by address, one per attempt, the last one repeated.
 
     A reply may be HANG_UP, which closes the connection instead. `latency` delays each final reply, in seconds.
+    With `keeps_deferred` messages that are not accepted are in `received` too.
     """
 
     rcpt: dict[str, list[str]] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Receiver:
     mail: list[str] = field(default_factory=list)
     latency: float = 0
     offers_smtputf8: bool = True
+    keeps_deferred: bool = False
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     port: int = 0
@@ -61,7 +63,7 @@ class Receiver:
         address, content = envelope.rcpt_tos[0], envelope.content
         await asyncio.sleep(self.latency)
         reply = _next(self.data, address) or "250 2.0.0 Accepted"
-        if reply.startswith("250") or reply == HANG_UP:
+        if reply.startswith("250") or reply == HANG_UP or self.keeps_deferred:
             assert isinstance(content, bytes)
             self.received.append(Received(envelope.mail_from or "", address, content))
         return self._or_hang_up(server, reply)

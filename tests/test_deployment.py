@@ -271,7 +271,7 @@ def _arguments(line: str) -> list[str] | None:
 def _understand(words: list[str]) -> click.Command:
     """The command that is meant, its options resolved, not run; raises click.UsageError for what does not exist."""
     command: click.Command = group
-    context = click.Context(group, info_name="jlgc-mailer")
+    context = click.Context(group, info_name="jlgc-mailer", **group.context_settings)  # a group keeps its help option
     while isinstance(command, click.Group):
         _, words, _ = command.make_parser(context).parse_args(list(words))
         if not words:

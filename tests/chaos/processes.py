@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,19 +39,21 @@ class Processes:
             self._start(name)
 
     def kill(self, name: str) -> bool:
-        """SIGKILL this process alone; its children are left to themselves."""
-        return self._strike(name, os.kill, self._running[name].pid)
+        """SIGKILL this process, if it runs."""
+        process = self._running[name]
+        if process.poll() is not None:
+            return False
+        process.kill()
+        process.wait(_PATIENCE)
+        self._killed.add(name)
+        return True
 
     def kill_child(self, name: str) -> bool:
-        """SIGKILL a process that it forked, if it has one."""
+        """SIGKILL what it forked, if there is anything."""
         children = self._children(name)
         for child in children:
             os.kill(child, signal.SIGKILL)
         return bool(children)
-
-    def kill_group(self, name: str) -> bool:
-        """SIGKILL the process and all that it forked."""
-        return self._strike(name, os.killpg, self._running[name].pid)
 
     def end(self) -> None:
         """SIGTERM to all, the last one first; SIGKILL to what is left: children whose parent was killed."""
@@ -73,14 +75,6 @@ class Processes:
         self._sessions.add(process.pid)
         self._started_at[name] = time.monotonic()
         self._killed.discard(name)
-
-    def _strike(self, name: str, kill: Callable[[int, int], None], pid: int) -> bool:
-        if self._running[name].poll() is not None:
-            return False
-        kill(pid, signal.SIGKILL)
-        self._running[name].wait(_PATIENCE)
-        self._killed.add(name)
-        return True
 
     def _children(self, name: str) -> list[int]:
         pid = self._running[name].pid

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import String, cast, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.base import Database
@@ -150,3 +150,29 @@ def test_an_address_that_is_none_names_the_setting_and_not_the_password(url: str
     assert str(caught.value).startswith("Setting JLGC_MAILER_DATABASE_URL: is not a database address")
     assert "postgresql+psycopg://USER:PASSWORD@HOST/NAME" in str(caught.value)
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pair", ["postgresql"], indirect=True)
+def test_a_deadlock_is_not_taken_for_an_absent_database(mailer: Mailer) -> None:
+    """Two transactions lock two rows in opposite order: one is ended by the database, which is there all the same."""
+    with mailer.database.transaction() as session:
+        session.execute(text("CREATE TABLE pairs (id int PRIMARY KEY, n int)"))
+        session.execute(text("INSERT INTO pairs VALUES (1, 0), (2, 0)"))
+    both_locked, errors = threading.Barrier(2, timeout=20), []
+
+    def cross(first: int, second: int) -> None:
+        try:
+            with mailer.database.transaction() as session:
+                session.execute(text(f"UPDATE pairs SET n = 1 WHERE id = {first}"))
+                both_locked.wait()
+                session.execute(text(f"UPDATE pairs SET n = 1 WHERE id = {second}"))
+        except OperationalError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=cross, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(errors) == 1
+    assert "deadlock" in errors[0]

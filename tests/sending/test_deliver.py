@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from jlgc_mailer.audience.subscriptions import Evidence, unsubscribe
 from jlgc_mailer.audience.suppression import suppress
+from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import FeedbackEvent
-from jlgc_mailer.db.people import MailingList
+from jlgc_mailer.db.people import MailingList, Subscriber
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
+from jlgc_mailer.mail.dkim_keys import FOLDER, Algorithm, new_key, write_key
 from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending import schedule
 from jlgc_mailer.sending.claim import renew
@@ -36,7 +39,7 @@ from jlgc_mailer.states import (
     UncertainPolicy,
 )
 from tests import factories
-from tests.conftest import Clock
+from tests.conftest import SECRET, Clock
 from tests.fakes import HANG_UP, Overheard, Receiver
 from tests.sending.conftest import Story
 
@@ -133,6 +136,27 @@ def test_the_deferred_are_tried_again_in_time_and_get_the_same_bytes(
     copies = [each.content for each in receiver.received if each.address == "r0@example.com"]
     assert len(copies) == 2
     assert copies[0] == copies[1]
+
+
+def test_a_retry_is_the_same_octets_though_keys_and_names_were_changed_meanwhile(
+    tell: Tell, receiver: Receiver, clock: Clock, make_mailer: Callable[..., Mailer], tmp_path: Path
+) -> None:
+    """M12: Message-ID, Date, signature and all; M10, M17: the copy is signed."""
+    write_key(tmp_path / FOLDER, new_key(Algorithm.RSA, "news.example.org", "one"))
+    receiver.data["r0@example.com"] = ["451 4.3.0 Try again later", "250 2.0.0 Ok"]
+    receiver.keeps_deferred = True
+    story = tell(1)
+    story.run()
+    with story.mailer.database.transaction() as session:
+        session.get_one(Subscriber, story.subscriber_ids[0]).name = "Somebody Else"
+    changed = make_mailer(smtp_port=receiver.port, secret_keys=f"{'a new secret' * 4},{SECRET}")
+    clock.forward(minutes=8)
+    while deliver_next(changed.means):
+        pass
+    first, second = receiver.received
+    assert first.content == second.content
+    assert first.sender == second.sender
+    assert b"DKIM-Signature: v=1; a=rsa-sha256" in first.content
 
 
 def test_retries_come_later_and_later_and_end(tell: Tell, receiver: Receiver, clock: Clock) -> None:

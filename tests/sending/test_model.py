@@ -334,10 +334,11 @@ class Model(RuleBasedStateMachine):
     def _come_to_an_end(self) -> None:
         """The workers that are left do their work, the relay takes everything, staff resume what is paused."""
         while self.workers:
-            worker = self.workers[-1]
+            worker = self.workers.pop()
             while worker.flying:
                 worker.answer(model.ACCEPTED, taken=True)
-            self._give_back(worker)
+            worker.give_back()
+            worker.end()
             self.the_ledger_is_right()
         for _ in range(_MOST_ROUNDS):
             for nth in range(len(self.sends)):

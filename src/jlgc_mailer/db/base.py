@@ -111,9 +111,15 @@ class Database:
         try:
             yield
         except DatabaseError as error:
-            if isinstance(error, OperationalError) or type(error) is DatabaseError:  # the bare class: a broken file
+            if self._is_absence(error):
                 raise self._unreachable(error) from error
             raise
+
+    def _is_absence(self, error: DatabaseError) -> bool:
+        """A connection that cannot be made or was lost, and a file that is locked or broken; not, say, a deadlock."""
+        if self.engine.dialect.name == "sqlite":
+            return isinstance(error, OperationalError) or type(error) is DatabaseError  # the bare class: a broken file
+        return isinstance(error, OperationalError) and (error.connection_invalidated or error.statement is None)
 
     def _unreachable(self, error: DatabaseError) -> Unreachable:
         first_line = (str(error.orig).strip() or "it does not answer").splitlines()[0].rstrip(".")
