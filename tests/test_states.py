@@ -68,7 +68,7 @@ def test_nobody_who_was_accepted_is_written_to_again() -> None:
     """Promise 1: the accepted and the skipped never become anything else, the refused only deferred (`sends retry`)."""
     first_tries = (DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
     assert moves_into(DeliveryStatus.DEFERRED) == (*first_tries, DeliveryStatus.REFUSED, DeliveryStatus.UNCERTAIN)
-    assert moves_into(DeliveryStatus.PENDING) == (DeliveryStatus.UNCERTAIN,)
+    assert moves_into(DeliveryStatus.PENDING) == ()
     assert moves_into(DeliveryStatus.SKIPPED) == (DeliveryStatus.PENDING, DeliveryStatus.DEFERRED)
 
 

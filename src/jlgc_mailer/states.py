@@ -156,7 +156,7 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, frozenset[str]]] = {
     DeliveryStatus: {
         "pending": frozenset({"deferred", "accepted", "refused", "uncertain", "skipped"}),
         "deferred": frozenset({"deferred", "accepted", "refused", "uncertain", "skipped"}),
-        "uncertain": frozenset({"pending", "deferred", "accepted", "refused"}),
+        "uncertain": frozenset({"deferred", "accepted", "refused"}),
         "accepted": frozenset(),
         "refused": frozenset({"deferred"}),
         "skipped": frozenset(),

@@ -5,9 +5,10 @@ Whatever happens, and in whatever order, the ledger agrees with what the relay r
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.audience.subscriptions import Evidence, confirm, person, unsubscribe
-from jlgc_mailer.audience.suppression import suppress
+from jlgc_mailer.audience.suppression import suppress as suppress_address
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.content.issues import compiled_artefacts
 from jlgc_mailer.db.feedback import FeedbackEvent
@@ -49,7 +50,7 @@ from tests.sending.model import Said, Worker
 
 _READERS, _BATCH, _SENDS, _WORKERS = 5, 3, 2, 3
 _SETTINGS = settings(max_examples=60, stateful_step_count=50)
-_MOST_ROUNDS = 6
+_MOST_GONE, _MOST_WAITS, _MOST_ROUNDS = 2, 8, 6
 _TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression)
 _PEOPLE = (ConsentRecord, Subscription, Subscriber)
 _UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
@@ -69,6 +70,17 @@ class Order:
     artefacts: Sequence[CompiledArtefact]
 
 
+# What staff may try with a send at any time.
+_DEEDS: dict[str, Callable[[Session, int, datetime], object]] = {
+    "pause": lambda session, send_id, _: schedule.pause(session, send_id),
+    "resume": lambda session, send_id, _: schedule.resume(session, send_id),
+    "cancel": schedule.cancel,
+    "retry the refused": lambda session, send_id, now: amends.retry(session, send_id, (), now),
+    "send again": lambda session, send_id, now: amends.settle(session, send_id, Settlement.RESEND, (), now),
+    "believe": lambda session, send_id, now: amends.settle(session, send_id, Settlement.ACCEPTED, (), now),
+}
+
+
 class Model(RuleBasedStateMachine):
     """Three workers, up to two sends to the same readers, staff, and a clock that only jumps."""
 
@@ -79,7 +91,10 @@ class Model(RuleBasedStateMachine):
         self.got: Counter[int] = Counter()  # what the relay really has: copies by delivery
         self.workers: list[Worker] = []
         self.sends: list[int] = []
-        self.statuses: dict[object, DeliveryStatus | BatchStatus | SendStatus] = {}
+        self.statuses: dict[tuple[type, int], DeliveryStatus | BatchStatus | SendStatus] = {}
+        self.audience: Counter[int] = Counter()  # by send, when it was planned
+        self.left: set[int] = set()
+        self.gone = self.waits = 0
         self.uncertain: set[tuple[int, int]] = set()  # attempts of which that was ever said
         self.asked_again: Counter[int] = Counter()  # by staff, for the uncertain
         self._begin_anew()
@@ -114,58 +129,39 @@ class Model(RuleBasedStateMachine):
             order = schedule.Order(now, "Europe/London", lists, policy, _BATCH, priority)
             self.sends.append(schedule.schedule(session, self.order.artefacts, order, now).id)
 
-    @rule(nth=_nth)
-    def pause(self, nth: int) -> None:
-        with self._staff(nth) as (session, send_id):
-            schedule.pause(session, send_id)
+    @rule(nth=_nth, deed=st.sampled_from(sorted(_DEEDS)))
+    def staff(self, nth: int, deed: str) -> None:
+        """They may be told that it cannot be now."""
+        with suppress(IllegalMove, NotAllowedNow), self.mailer.database.transaction() as session:
+            send_id = self.sends[nth % len(self.sends)]
+            before = amends.uncertain_of(session, send_id)
+            _DEEDS[deed](session, send_id, self.clock())
+            if deed == "send again":
+                self.asked_again.update(set(before).difference(amends.uncertain_of(session, send_id)))
 
-    @rule(nth=_nth)
-    def resume(self, nth: int) -> None:
-        with self._staff(nth) as (session, send_id):
-            schedule.resume(session, send_id)
-
-    @rule(nth=_nth)
-    def cancel(self, nth: int) -> None:
-        with self._staff(nth) as (session, send_id):
-            schedule.cancel(session, send_id, self.clock())
-
-    @rule(nth=_nth)
-    def retry_the_refused(self, nth: int) -> None:
-        with self._staff(nth) as (session, send_id):
-            amends.retry(session, send_id, (), self.clock())
-
-    @rule(nth=_nth, how=st.sampled_from(Settlement))
-    def settle_the_uncertain(self, nth: int, how: Settlement) -> None:
-        with self._staff(nth) as (session, send_id):
-            those = amends.uncertain_of(session, send_id)
-            amends.settle(session, send_id, how, (), self.clock())
-            self.asked_again.update(those)
-
-    @contextmanager
-    def _staff(self, nth: int) -> Iterator[tuple[Session, int]]:
-        """Somebody tries something with a send, and may be told that it cannot be now."""
-        try:
-            with self.mailer.database.transaction() as session:
-                yield session, self.sends[nth % len(self.sends)]
-        except (IllegalMove, NotAllowedNow):
-            pass
-
+    @precondition(lambda self: self.gone < _MOST_GONE)
     @rule(nth=_nth)
     def leave(self, nth: int) -> None:
         with self.mailer.database.transaction() as session:
             reader = self.readers[nth % _READERS]
             unsubscribe(session, reader.id, [self.order.list_id], _EVIDENCE, self.clock())
+        self.left.add(reader.id)
+        self.gone += 1
 
+    @precondition(lambda self: self.gone < _MOST_GONE)
     @rule(nth=_nth)
-    def bar(self, nth: int) -> None:
+    def complain(self, nth: int) -> None:
         with self.mailer.database.transaction() as session:
             key = self.readers[nth % _READERS].address_key
-            suppress(session, key, SuppressionReason.COMPLAINT, "test", self.clock())
+            suppress_address(session, key, SuppressionReason.COMPLAINT, "test", self.clock())
+        self.gone += 1
 
+    @precondition(lambda self: self.waits < _MOST_WAITS)
     @rule(hours=st.sampled_from([0.1, 11, 50]))
     def wait(self, hours: float) -> None:
         """Longer than a lease, than any retry, or so that deliveries are given up after some."""
         self.clock.forward(hours=hours)
+        self.waits += 1
 
     # What beat and workers do. No message of Celery is needed for any of it: each is only a hint.
 
@@ -175,6 +171,7 @@ class Model(RuleBasedStateMachine):
         with self.mailer.database.transaction() as session:
             for send_id in due_sends(session, self.clock()):
                 plan(session, send_id, self.clock(), self.mailer.keyring.key_id)
+                self.audience[send_id] = _READERS - len(self.left)
         with self.mailer.database.transaction() as session:
             finish_done(session, self.clock())
             take_nudges(session, self.clock(), 1)
@@ -216,7 +213,8 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self._those(lambda worker: worker.flying))
     @rule(nth=_nth, reply=_content_replies)
     def answer_content(self, nth: int, reply: tuple[Said, bool]) -> None:
-        self._one(nth, lambda worker: worker.flying).answer(*reply)
+        said, taken = reply
+        self._one(nth, lambda worker: worker.flying).answer(said, taken=taken)
 
     @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
     @rule(nth=_nth)
@@ -289,9 +287,11 @@ class Model(RuleBasedStateMachine):
         self._is_settled_where_done(deliveries, batches, sends)
         assert events <= Counter(each.delivery_id for each in attempts), "a refusal is fed back once"
 
-    def _only_legal_moves(self, now: dict[object, DeliveryStatus | BatchStatus | SendStatus]) -> None:
+    def _only_legal_moves(self, now: dict[tuple[type, int], DeliveryStatus | BatchStatus | SendStatus]) -> None:
         for key, old in self.statuses.items():
-            if now[key] != old:
+            if old is SendStatus.SCHEDULED and now[key] is SendStatus.FINISHED:
+                assert not self.audience[key[1]], "nobody is there any more: planned and finished in one transaction"
+            elif now[key] != old:
                 check_move(str(key), old, now[key])
         self.statuses = now
 
@@ -313,8 +313,8 @@ class Model(RuleBasedStateMachine):
     def _is_settled_where_done(
         self, deliveries: Sequence[Delivery], batches: Sequence[Batch], sends: Sequence[Send]
     ) -> None:
-        """Nobody waits in a batch that nobody will look at again."""
-        assert len(deliveries) == _READERS * sum(each.planned_at is not None for each in sends)
+        """All add up, and nobody waits in a batch that nobody will look at again."""
+        assert Counter(each.send_id for each in deliveries) == self.audience
         done = [each for each in batches if each.status is BatchStatus.DONE]
         for delivery in deliveries:
             if any(each.first_id <= delivery.id <= each.last_id for each in done):
@@ -342,7 +342,7 @@ class Model(RuleBasedStateMachine):
             self.the_ledger_is_right()
         for _ in range(_MOST_ROUNDS):
             for nth in range(len(self.sends)):
-                self.resume(nth)
+                self.staff(nth, "resume")
             self.tick()
             self._work_off()
             self.the_ledger_is_right()

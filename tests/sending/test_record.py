@@ -53,6 +53,10 @@ class Told:
         return [(row.status.value, row.reason, row.attempts) for row in rows]
 
     @property
+    def events(self) -> int:
+        return len(self.session.scalars(select(FeedbackEvent)).all())
+
+    @property
     def attempts(self) -> list[tuple[int, str, str]]:
         rows = self.session.scalars(select(Attempt).order_by(Attempt.delivery_id, Attempt.number))
         return [(row.number, row.outcome.value, row.text) for row in rows]
@@ -98,9 +102,9 @@ def test_a_deferral_is_due_again_later(told: Callable[..., Told]) -> None:
 def test_telling_twice_changes_nothing(told: Callable[..., Told], outcome: Outcome) -> None:
     story = told(1)
     story.record(outcome)
-    before = story.deliveries, story.attempts
+    before = story.deliveries, story.attempts, story.events
     story.record(outcome)
-    assert (story.deliveries, story.attempts) == before
+    assert (story.deliveries, story.attempts, story.events) == before
 
 
 def test_what_the_relay_said_replaces_a_guess_made_meanwhile(told: Callable[..., Told]) -> None:

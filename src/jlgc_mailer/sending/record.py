@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, text
+from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.base import UtcDateTime
@@ -63,7 +63,7 @@ def record(
         _write_each(session, rows, transport)
     refused = [each for each, row in zip(results, rows, strict=True) if row.status == DeliveryStatus.REFUSED]
     if refused:
-        session.execute(insert(FeedbackEvent), [_refusal(*each) for each in refused])
+        _tell_feedback(session, refused)
 
 
 def _row(result: Result, policy: UncertainPolicy, retry: RetryPolicy) -> _Row:
@@ -180,6 +180,16 @@ def _write_each(session: Session, rows: Sequence[_Row], transport: str) -> None:
     told = [row._asdict() | {"transport": transport} for row in rows]
     session.connection().execute(_DELIVERY, told)
     session.connection().execute(_ATTEMPT, told)
+
+
+def _tell_feedback(session: Session, refused: Sequence[Result]) -> None:
+    """Each refusal is one event, also when its journal is read after it was recorded."""
+    ids = [result.recipient.delivery_id for result in refused]
+    mine = FeedbackEvent.delivery_id.in_(ids), FeedbackEvent.kind == FeedbackKind.REFUSAL
+    told = {(row.delivery_id, row.received_at) for row in session.scalars(select(FeedbackEvent).where(*mine))}
+    fresh = [each for each in refused if (each.recipient.delivery_id, each.outcome.at) not in told]
+    if fresh:
+        session.execute(insert(FeedbackEvent), [_refusal(*each) for each in fresh])
 
 
 def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
