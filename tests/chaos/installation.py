@@ -1,6 +1,7 @@
 """The two installations that have to bear it: SQLite + memory in one process, PostgreSQL + Valkey in many."""
 
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ def _kill_backend(address: str) -> bool:
     """SIGKILL one that works, if any does: the server drops all connections and recovers from its log."""
     pids = _administer(address, f"SELECT pid {_OTHERS} ORDER BY state <> 'idle' DESC LIMIT 1")
     for (pid,) in pids:
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
     return bool(pids)
 
 

@@ -1,7 +1,7 @@
 """A receiver that is never killed and remembers who got what: the other side of the ledger.
 
 It answers some addresses as relays do on bad days; which, the number in the address says, so that every run is alike.
-Written for this alone, it takes 5,000 messages a second where the library's server takes 800.
+Written for this alone: over ten connections it takes 3,700 messages of 8 KB a second, from a client without pipelining.
 """
 
 import asyncio

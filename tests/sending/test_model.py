@@ -48,7 +48,7 @@ from tests.conftest import Clock
 from tests.sending import model
 from tests.sending.model import Said, Worker
 
-_READERS, _BATCH, _SENDS, _WORKERS = 5, 3, 2, 3
+_READERS, _BATCH, _SENDS, _WORKERS = 3, 2, 2, 3
 _SETTINGS = settings(max_examples=60, stateful_step_count=50)
 _MOST_GONE, _MOST_WAITS, _MOST_ROUNDS = 2, 8, 6
 _TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression)
@@ -56,7 +56,7 @@ _PEOPLE = (ConsentRecord, Subscription, Subscriber)
 _UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
 _OVER = {SendStatus.FINISHED, SendStatus.CANCELLED}
 _EVIDENCE = Evidence("test", "I agreed in a test")
-_nth = st.integers(0, 5)
+_nth = st.integers(0, 3)
 _content_replies = st.sampled_from(
     [(model.ACCEPTED, True), (model.DEFERRED, False), (model.REFUSED, False), (model.LOST, True), (model.LOST, False)]
 )

@@ -35,7 +35,7 @@ def table(name: str, port: int, *lines: str) -> str:
 
 
 def test_a_rate_is_kept_while_the_worker_waits_for_its_slots(make_mailer: Callable[..., Mailer], tell: Tell) -> None:
-    """600 a minute are ten a second, in slices of six of which the first is at once: thirty take two to three seconds."""
+    """600 a minute are ten a second, in slices of six, the first at once: thirty take two to three seconds."""
     story = tell(30, smtp_per_minute=600, clock=utc_now)
     began = time.monotonic()
     story.run()

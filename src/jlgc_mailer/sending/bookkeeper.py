@@ -21,13 +21,14 @@ from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, lost, releas
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Recipient, Stationery
 from jlgc_mailer.sending.means import Means, Worked
+from jlgc_mailer.sending.plan import plan_due
 from jlgc_mailer.sending.queueing import Queue, defer
 from jlgc_mailer.sending.readers import departed
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.routes import Route
 from jlgc_mailer.sending.stock import Stock
 from jlgc_mailer.sending.transports import Trouble
-from jlgc_mailer.states import UncertainPolicy
+from jlgc_mailer.states import Priority, UncertainPolicy
 
 _LOOK_EVERY = 0.2  # seconds; a pause has to be felt within one (promise 7)
 _SMALLEST_STRIDE = 20
@@ -105,7 +106,8 @@ class Bookkeeper:
         try:
             while not self._wire_ended.is_set():
                 self._cycle()
-                self._stock.hungry.wait(self._queue.patience(_LOOK_EVERY))
+                if not self._wire_ended.is_set():  # said during the cycle, which took no notice
+                    self._stock.hungry.wait(self._queue.patience(_LOOK_EVERY))
             self._last_cycle()
         except BaseException as error:  # noqa: BLE001  (raised again in the thread that waits for this one)
             self._error = error
@@ -114,13 +116,18 @@ class Bookkeeper:
 
     def _cycle(self) -> None:
         self._is_ending = self._is_ending or self._stock.is_stopped
+        looks = time.monotonic() > self._look_at and not self._is_ending
+        if looks:
+            self._look_at = time.monotonic() + _LOOK_EVERY
+            self._plan_urgent()
         results, returned = self._stock.fetch()
         with self._means.database.transaction() as session:
             now = self._means.clock()
             self._record(session, results)
             self._take_back(returned)
             self._begin(session)
-            self._look_around(session, now)
+            if looks:
+                self._look_around(session, now)
             if not self._is_ending:
                 self._draw(session, now)
                 self._give_back_the_ended(session, now)
@@ -130,6 +137,8 @@ class Bookkeeper:
         self._stock.enough = self._stride // 2 if self._has_more else -1
         if self._stock.size + self._queue.size > self._stock.enough:
             self._stock.hungry.clear()
+            if self._stock.is_answered:  # during the cycle: nobody says so again
+                self._stock.hungry.set()
         if not self._open:
             self._stock.finish()
 
@@ -174,9 +183,8 @@ class Bookkeeper:
 
     def _look_around(self, session: Session, now: datetime) -> None:
         """Stop for a pause, a lost lease and the end of the process; no letter for those who left."""
-        if self._is_ending or not self._open or time.monotonic() < self._look_at:
+        if not self._open:
             return
-        self._look_at = time.monotonic() + _LOOK_EVERY
         if self._means.is_stopping() or lost(session, [batch.claim for batch in self._open]):
             self._is_ending = True
             self._stock.stop()
@@ -189,6 +197,11 @@ class Bookkeeper:
         others = set(urgent_waits(session, now)) - {batch.claim.send_id for batch in self._open}
         if others and (claim := claim_next(session, now, self._means.lease, others)):
             self._admit(session, claim, urgent=True)
+
+    def _plan_urgent(self) -> None:
+        """Where all workers are in turns, nobody is left for the tick: an urgent send cannot wait for it."""
+        means = self._means
+        plan_due(means.database, means.clock(), means.identity.keyring.key_id, (Priority.URGENT,))
 
     def _draw(self, session: Session, now: datetime) -> None:
         """More recipients, when what waits has become little; from the next batch, when this one is through."""

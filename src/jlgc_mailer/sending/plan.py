@@ -1,12 +1,14 @@
 """Planning: the audience of a send is resolved into deliveries and these into batches, once."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Row, Select, Subquery, case, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.artefacts import artefacts_of
+from jlgc_mailer.db.base import Database
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import NotAllowedNow
@@ -15,19 +17,41 @@ from jlgc_mailer.states import (
     BatchStatus,
     DeliveryStatus,
     Language,
+    Priority,
     SendStatus,
     SkipReason,
     SubscriptionStatus,
     moves_into,
 )
 
+log = logging.getLogger("jlgc_mailer.sending")
 _COLUMNS = ("send_id", "subscriber_id", "list_id", "compiled_id", "address", "name", "status", "reason", "attempts")
 
 
-def due_sends(session: Session, now: datetime) -> Sequence[int]:
-    """The sends whose time has come and which are not planned yet, in order of time."""
+def due_sends(session: Session, now: datetime, priorities: Collection[Priority] = tuple(Priority)) -> Sequence[int]:
+    """The sends of these priorities whose time has come and which are not planned yet, in order of time."""
     due = select(Send.id).where(Send.status == SendStatus.SCHEDULED, Send.due_at <= now)
-    return session.scalars(due.order_by(Send.due_at, Send.id)).all()
+    return session.scalars(due.where(Send.priority.in_(priorities)).order_by(Send.due_at, Send.id)).all()
+
+
+def plan_due(
+    database: Database, now: datetime, key_id: int, priorities: Collection[Priority] = tuple(Priority)
+) -> None:
+    """Plan each send whose time has come, in a transaction of its own.
+
+    One that cannot be planned is told in the log and keeps no other waiting.
+    """
+    with database.reading() as session:
+        waiting = due_sends(session, now, priorities)
+    for send_id in waiting:
+        try:
+            with database.transaction() as session:
+                batches = plan(session, send_id, now, key_id)
+        except NotAllowedNow as error:
+            log.error("send %d cannot be planned: %s", send_id, error)
+        else:
+            if batches is not None:
+                log.info("send %d planned: %d batches", send_id, batches)
 
 
 def plan(session: Session, send_id: int, now: datetime, key_id: int) -> int | None:

@@ -106,9 +106,12 @@ def _consequence(
 
 
 _BETWEEN, _NULL = "\x1f", "\x1e"
+# The next attempt; or news of the one that was given up. When that is to be sent again, only acceptance is: another
+# worker may be at the next attempt, and a late refusal of this one must not hide what becomes of that.
 _GUARD = """
     deliveries.attempts = {told}number - 1 AND deliveries.status IN ('pending', 'deferred')
-    OR deliveries.attempts = {told}number AND deliveries.status IN ('uncertain', 'deferred') AND NOT {told}fresh_only
+    OR deliveries.attempts = {told}number AND NOT {told}fresh_only
+        AND (deliveries.status = 'uncertain' OR deliveries.status = 'deferred' AND {told}outcome = 'accepted')
 """
 _ON_CONFLICT = """
     ON CONFLICT (delivery_id, number) DO UPDATE SET

@@ -41,8 +41,9 @@ def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) ->
     attempts = story.outcomes | {
         intent: Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, now) for intent in story.intents.items()
     }
-    told = [delivery_id for delivery_id, _ in attempts]
-    rows = _deliveries(session, told)
+    rows = _deliveries(session, [delivery_id for delivery_id, _ in attempts])
+    # What was recorded before says nothing about a later attempt in the same turn, whose lines may be missing.
+    news = {each for each, number in attempts if each in rows and number > rows[each].attempts}
     for send_id, number in sorted({(rows[each].send_id, number) for each, number in attempts if each in rows}):
         results = [
             Result(_recipient(rows[each], number, outcome.at), outcome)
@@ -51,7 +52,7 @@ def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) ->
         ]
         record(session, results, session.get_one(Send, send_id).on_uncertain, story.transport, retry)
     for claim in story.claims:
-        _free(session, claim, None if story.is_complete else told, now)
+        _free(session, claim, None if story.is_complete else news, now)
 
 
 def _deliveries(session: Session, delivery_ids: Sequence[int]) -> Mapping[int, Delivery]:
@@ -75,13 +76,13 @@ def _recipient(row: Delivery, number: int, at: datetime) -> Recipient:
     )
 
 
-def _free(session: Session, claim: Claim, told: Collection[int] | None, now: datetime) -> None:
-    """Give the batch back, if it is still claimed under that mark. `told` is None when the journal is complete."""
+def _free(session: Session, claim: Claim, news: Collection[int] | None, now: datetime) -> None:
+    """Give the batch back, if it is still claimed under that mark. `news` is None when the journal is complete."""
     mine = select(Batch.on_wire).where(Batch.id == claim.batch_id, Batch.claim == claim.mark).with_for_update()
     held = session.execute(mine).first()
     if held is None:
         return
-    if told is not None:
-        give_up(session, claim.send_id, set(json.loads(held.on_wire or "[]")).difference(told), now)
+    if news is not None:
+        give_up(session, claim.send_id, set(json.loads(held.on_wire or "[]")).difference(news), now)
     ledger.skip_rest(session, claim)
     release(session, claim, ledger.next_due(session, claim, now))

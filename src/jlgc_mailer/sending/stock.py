@@ -37,6 +37,7 @@ class Stock:
         self._results: deque[Result] = deque()
         self._returned: deque[Recipient] = deque()
         self._departed: set[int] = set()
+        self._out = 0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -76,6 +77,7 @@ class Stock:
                 continue
             made = self._made(recipient, stationery)
             if isinstance(made, Letter):
+                self._out += 1
                 return made
             self._results.append(Result(recipient, made))
         self._tell_bookkeeper()
@@ -99,12 +101,14 @@ class Stock:
         )
         for letter, outcome in settled:
             self._results.append(Result(letter.recipient, outcome))
-        if len(self._waiting) <= self.enough:
+        self._out -= len(settled)
+        if len(self._waiting) <= self.enough or self.is_answered:
             self._tell_bookkeeper()
 
     def put_back(self, letters: Sequence[Letter]) -> None:
         """These were not attempted: the wire comes to its end."""
         self._stopped = True
+        self._out -= len(letters)
         self._returned.extend(letter.recipient for letter in letters)
         self._tell_bookkeeper()
 
@@ -130,6 +134,11 @@ class Stock:
     def fetch(self) -> tuple[list[Result], list[Recipient]]:
         """Outcomes that are in the journal and not fetched yet, and recipients that were not attempted."""
         return _drained(self._results), _drained(self._returned)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the wire has nothing to do, and outcomes wait to be fetched."""
+        return bool(self._results) and not (self._waiting or self._out)
 
     @property
     def size(self) -> int:

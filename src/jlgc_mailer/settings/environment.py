@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     smtp_auth: Auth = Auth.AUTO
     smtp_ehlo_name: str = ""
     smtp_timeout: float = Field(default=300, gt=0, description="seconds to wait for a reply")
-    smtp_connections: int = Field(default=10, ge=1, le=1000, description="at most, per worker process")
+    smtp_connections: int = Field(default=5, ge=1, le=1000, description="at most, of each worker process or thread")
     smtp_messages_per_connection: int = Field(default=500, ge=1)
     smtp_per_minute: int = Field(default=0, ge=0, description="messages of all workers; 0 is no limit")
 

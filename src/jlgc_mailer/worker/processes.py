@@ -30,7 +30,8 @@ def run_worker(mailer: Mailer, concurrency: int) -> int:
     ]
     mailer.database.close()  # the forked processes must not share a connection that this one opened
     # Told to end, the forked processes stop sending within a moment and give their batches back.
-    worker_shutting_down.connect(lambda **_: mailer.stopping.set(), weak=False)
+    stopping = mailer.stopping  # made before they are forked, or they would not share it
+    worker_shutting_down.connect(lambda **_: stopping.set(), weak=False)
     return int(with_tasks(mailer).worker_main(arguments) or 0)
 
 

@@ -11,7 +11,7 @@ from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.sending.claim import take_nudges
 from jlgc_mailer.sending.deliver import deliver_next
 from jlgc_mailer.sending.means import Worked
-from jlgc_mailer.sending.plan import due_sends, finish_done, plan
+from jlgc_mailer.sending.plan import finish_done, plan_due
 from jlgc_mailer.sending.recovery import recover
 from jlgc_mailer.states import DeliveryStatus
 
@@ -30,28 +30,13 @@ def with_tasks(mailer: Mailer) -> Celery:
 def tick(mailer: Mailer) -> None:
     """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to judge."""
     recover(mailer.means)
-    _plan_due(mailer)
+    plan_due(mailer.database, mailer.clock(), mailer.keyring.key_id)
     with mailer.database.transaction() as session:
         finish_done(session, mailer.clock())
         nudges = take_nudges(session, mailer.clock(), _NUDGES_A_TICK)
     for priority, times in nudges.items():
         mailer.nudge_delivery(priority, times)
     judge(mailer)
-
-
-def _plan_due(mailer: Mailer) -> None:
-    """One that cannot be planned does not keep the others waiting."""
-    with mailer.database.reading() as session:
-        due = due_sends(session, mailer.clock())
-    for send_id in due:
-        try:
-            with mailer.database.transaction() as session:
-                batches = plan(session, send_id, mailer.clock(), mailer.keyring.key_id)
-        except MailerError as error:
-            log.error("send %d cannot be planned: %s", send_id, error)
-        else:
-            if batches is not None:
-                log.info("send %d planned: %d batches", send_id, batches)
 
 
 def deliver(mailer: Mailer) -> None:
