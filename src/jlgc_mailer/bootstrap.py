@@ -13,6 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 
 from jlgc_mailer.db.base import Database
+from jlgc_mailer.db.version import require_current
 from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.render.source import Site
@@ -89,8 +90,6 @@ class Mailer:
 
     def checked_database(self) -> Database:
         """The store, reachable and at the version that this code needs; else NotInitialised or Unreachable."""
-        from jlgc_mailer.db.migrate import require_current
-
         require_current(self.database)
         return self.database
 

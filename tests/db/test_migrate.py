@@ -10,10 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 import jlgc_mailer.db.feedback
-import jlgc_mailer.db.sending  # noqa: F401 (tables register themselves on import)
+import jlgc_mailer.db.migrate
+import jlgc_mailer.db.sending
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.base import Base, Database
-from jlgc_mailer.db.migrate import drop_everything, migrate, require_current
+from jlgc_mailer.db.migrate import drop_everything, migrate
+from jlgc_mailer.db.version import KNOWN, require_current
 from jlgc_mailer.errors import NotInitialised, SettingError, Unreachable
 from tests.servers import free_port
 
@@ -110,3 +112,8 @@ def test_dropping_everything_leaves_an_empty_database(mailer: Mailer) -> None:
     assert inspect(mailer.database.engine).get_table_names() == []
     migrate(mailer.database)
     require_current(mailer.database)
+
+
+def test_every_migration_is_known() -> None:
+    folder = Path(jlgc_mailer.db.migrate.__file__).parent / "migrations" / "versions"
+    assert tuple(sorted(file.name[:4] for file in folder.glob("[0-9]*.py"))) == KNOWN
