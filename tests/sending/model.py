@@ -26,19 +26,22 @@ _BELIEVED = 0.8  # of a lease, as the bookkeeper does
 
 
 class Said(NamedTuple):
-    """What becomes of a letter at the relay."""
+    """What becomes of a letter at the relay: what it says, if it does, and whether it has it then."""
 
     status: DeliveryStatus
     stage: Stage
     reply: Reply | None
+    is_taken: bool = False
 
 
-ACCEPTED = Said(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok", "2.0.0"))
+ACCEPTED = Said(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok", "2.0.0"), is_taken=True)
 DEFERRED = Said(DeliveryStatus.DEFERRED, Stage.CONTENT, Reply(451, "Later", "4.3.0"))
 REFUSED = Said(DeliveryStatus.REFUSED, Stage.CONTENT, Reply(550, "No", "5.7.1"))
-LOST = Said(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None)
+LOST_AFTER = Said(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, is_taken=True)
+LOST_BEFORE = Said(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None)
 UNKNOWN_USER = Said(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, "No such user", "5.1.1"))
 GREYLISTED = Said(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(450, "Come again", "4.2.0"))
+SAYINGS = (ACCEPTED, DEFERRED, REFUSED, LOST_AFTER, LOST_BEFORE, UNKNOWN_USER, GREYLISTED)
 
 
 class Worker:
@@ -82,6 +85,20 @@ class Worker:
             self._renew(session)
         return True
 
+    def go_on(self, said: Said, *, in_flight: int, looks: bool) -> bool:
+        """The next step of a turn, in which the relay says this; False when the batch is to be given back."""
+        if self.may_begin and said.stage is Stage.RCPT:
+            self.bar(said)
+        elif self.may_begin and len(self.flying) < in_flight:
+            self.begin()
+        elif self.flying:
+            self.answer(said)
+        elif self._heard or (not self.is_ending and (self._held or not self._is_through)):
+            self.cycle(in_flight, looks=looks)
+        else:
+            return False
+        return True
+
     def cycle(self, size: int, *, looks: bool) -> None:
         """Record what was heard, look around, draw so many more, prolong the lease: one transaction."""
         with self._means.database.transaction() as session:
@@ -94,45 +111,44 @@ class Worker:
 
     def bar(self, said: Said) -> None:
         """The relay refuses the next recipient before the content."""
-        delivery_id, recipient = self._held.popitem()
-        self._hear(delivery_id, recipient, said)
+        delivery_id = min(self._held)
+        self._hear(delivery_id, self._held.pop(delivery_id), said)
 
     def begin(self) -> None:
         """The content of the next goes out, after the journal has it."""
-        delivery_id, recipient = self._held.popitem()
+        delivery_id = min(self._held)
+        recipient = self._held.pop(delivery_id)
         self._journal.note([], [(delivery_id, recipient.attempts)])
         self.flying[delivery_id] = recipient
 
-    def answer(self, said: Said, *, taken: bool) -> None:
+    def answer(self, said: Said) -> None:
         """The relay answers the oldest content, or hangs up on it; the journal has it before anybody else."""
         delivery_id = next(iter(self.flying))
-        self._got[delivery_id] += taken
+        self._got[delivery_id] += said.is_taken
         self._hear(delivery_id, self.flying.pop(delivery_id), said)
 
-    def give_back(self) -> bool:
-        """Record the rest and give the batch back; True when it is done."""
+    def give_back(self) -> None:
+        """Record the rest and give the batch back."""
         assert self.claim
         with self._means.database.transaction() as session:
             self._record(session)
             ledger.skip_rest(session, self.claim)
-            due = ledger.next_due(session, self.claim, self._means.clock())
-            release(session, self.claim, due)
+            release(session, self.claim, ledger.next_due(session, self.claim, self._means.clock()))
         self.claim = None
         self._held.clear()
-        return due is None
 
     def end(self) -> None:
         """The turn is over, and its journal is dropped."""
         self._journal.close(all_recorded=True)
 
-    def die(self, *, taken: bool) -> Path:
+    def die(self, *, is_taken: bool) -> Path:
         """`kill -9`; the relay gets what was on the way to it, or does not. The journal that is left."""
-        self._got.update(delivery_id for delivery_id in self.flying if taken)
+        self._got.update(delivery_id for delivery_id in self.flying if is_taken)
         self._journal.close(all_recorded=False)
         return self._file
 
     def _hear(self, delivery_id: int, recipient: Recipient, said: Said) -> None:
-        told = Outcome(*said, self._means.clock())
+        told = Outcome(said.status, said.stage, said.reply, self._means.clock())
         self._journal.note([(delivery_id, recipient.attempts, told)], [])
         self._heard.append(Result(recipient, told))
 
@@ -172,7 +188,7 @@ def find_no_way_out(means: Means) -> None:
     now = means.clock()
     with means.database.transaction() as session:
         claim = claim_next(session, now, means.lease)
-        if claim:
-            until = now + means.lease
-            release(session, claim, until, "no way out")
-            hold_send(session, claim.send_id, until, "no way out")
+    if claim:
+        with means.database.transaction() as session:
+            release(session, claim, now, "no way out", now + means.lease)
+            hold_send(session, claim.send_id, now + means.lease, "no way out")

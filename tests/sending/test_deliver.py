@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,23 @@ from sqlalchemy import select
 
 from jlgc_mailer.audience.subscriptions import Evidence, unsubscribe
 from jlgc_mailer.audience.suppression import suppress
-from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.bootstrap import Mailer, utc_now
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.people import MailingList, Subscriber
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
+from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.mail.dkim_keys import FOLDER, Algorithm, new_key, write_key
 from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending import schedule
-from jlgc_mailer.sending.claim import renew
+from jlgc_mailer.sending.cancelled import settle_cancelled
+from jlgc_mailer.sending.claim import end_holds, hold_send, renew
 from jlgc_mailer.sending.deliver import deliver_next
 from jlgc_mailer.sending.letters import Letter, Recipient, Stationery
 from jlgc_mailer.sending.means import Means
 from jlgc_mailer.sending.outcomes import Outcome
+from jlgc_mailer.sending.pace import Grant
+from jlgc_mailer.sending.pace.in_process import InProcessPace
+from jlgc_mailer.sending.pace.limits import Limits
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import uncertain
 from jlgc_mailer.sending.record import Result, record
@@ -283,10 +289,23 @@ def test_cancelling_settles_what_a_vanished_machine_left(tell: Tell, clock: Cloc
     with story.mailer.database.transaction() as session:
         schedule.cancel(session, story.send_id, clock())
     clock.forward(seconds=story.mailer.means.lease.total_seconds() + 1)
-    story.run()
+    assert story.turn() is None, "nobody is written to any more"
+    assert settle_cancelled(story.mailer.means) == 1
     assert story.lines == {("uncertain", None): 10, ("skipped", "cancelled"): 5}
     with story.mailer.database.reading() as session:
         assert {each.status for each in session.scalars(select(Batch))} == {BatchStatus.DONE}
+
+
+def test_under_resend_a_cancel_does_not_hide_who_may_have_it(tell: Tell, receiver: Receiver) -> None:
+    """Promise 1."""
+    receiver.data["r0@example.com"] = [HANG_UP]
+    story = tell(2, on_uncertain=UncertainPolicy.RESEND, retry_greylist_seconds=3600)
+    story.run()
+    assert story.lines == {("accepted", None): 1, ("deferred", "uncertain"): 1}
+    with story.mailer.database.transaction() as session:
+        schedule.cancel(session, story.send_id, story.mailer.clock())
+    settle_cancelled(story.mailer.means)
+    assert story.lines == {("accepted", None): 1, ("uncertain", None): 1}
 
 
 def test_an_outcome_that_comes_after_the_lease_was_lost_is_still_the_truth(tell: Tell, clock: Clock) -> None:
@@ -367,6 +386,91 @@ def test_a_fault_of_ours_costs_one_recipient_and_not_the_send(tell: Tell) -> Non
         pass
     assert story.lines == {("accepted", None): 4, ("uncertain", None): 1}
     assert story.account.status is SendStatus.FINISHED
+
+
+def test_a_wire_that_breaks_leaves_its_batch_to_the_journal(tell: Tell, receiver: Receiver, tmp_path: Path) -> None:
+    """Promise 1: nobody on another machine, who cannot see the journal, takes the batch before the lease is over."""
+    story = tell(5)
+
+    def fail(addresses: list[str]) -> None:
+        if "r2@example.com" in addresses:
+            raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError):
+        deliver_next(overhear(story, fail))
+    assert deliver_next(replace(story.mailer.means, journals=tmp_path / "of another machine")) is None
+    story.run()
+    assert story.lines == {("accepted", None): 4, ("uncertain", None): 1}
+    assert len(receiver.addresses) == len(set(receiver.addresses))
+
+
+def test_a_pace_that_cannot_be_asked_any_more_leaves_the_batch_to_the_journal(
+    tell: Tell, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Promise 1: Redis goes away in mid-turn."""
+    story = tell(40, smtp_per_minute=600, clock=utc_now)
+    means = story.mailer.means
+
+    class Broken(InProcessPace):
+        def reserve(self, transport: str, limits: Limits, wanted: Mapping[str, int], now: datetime) -> Grant:
+            if receiver.received:
+                raise Unreachable(service="broker", place="redis", problem="gone", remedy="Start it.")
+            return super().reserve(transport, limits, wanted, now)
+
+    with pytest.raises(Unreachable):
+        deliver_next(replace(means, pace=Broken(lambda _name, _since: 0)))
+    sent = len(receiver.received)
+    assert 0 < sent < 40
+    assert deliver_next(replace(means, journals=tmp_path / "of another machine")) is None
+    story.run()
+    assert story.lines == {("accepted", None): 40}
+    assert len(receiver.received) == 40
+
+
+def test_a_batch_of_a_cancelled_send_is_not_drawn_by_a_turn_under_way(
+    tell: Tell, receiver: Receiver, clock: Clock
+) -> None:
+    story = tell(60, batch_size=20, turn_seconds=20)
+    story.vanish(20)
+    with story.mailer.database.transaction() as session:
+        other = factories.mailing_list(session, "other")
+        for number in range(20):
+            factories.subscriber(session, other, f"s{number}@example.com")
+        factories.send(session, story.mailer, session.get_one(Send, story.send_id).revision, [other])
+        schedule.cancel(session, story.send_id, clock())
+    clock.forward(seconds=story.mailer.means.lease.total_seconds() + 1)
+    story.run()
+    assert {address[0] for address in receiver.addresses} == {"s"}
+
+
+def test_workers_that_find_no_way_out_do_not_get_in_each_others_way(tell: Tell, tmp_path: Path, clock: Clock) -> None:
+    """On PostgreSQL they would lock batches and the send in opposite order."""
+    (tmp_path / "transports.toml").write_text(
+        '[transports.relay]\nhost = "127.0.0.1"\nsecurity = "none"\nwindows = ["Sun 01:00-02:00"]\n'
+    )
+    story = tell(40, batch_size=2)
+    with ThreadPoolExecutor(4) as pool:
+        turns = [pool.submit(deliver_next, story.mailer.means) for _ in range(24)]
+        told = [turn.result(30) for turn in turns]
+    assert any(worked and "01:00" in (worked.hold or "") for worked in told)
+    assert story.lines == {("pending", None): 40}
+    assert story.turn() is None
+
+
+def test_a_hold_does_not_change_when_a_batch_is_due(tell: Tell, clock: Clock) -> None:
+    """A wave of readers in another zone does not leave early, because somebody resumed a transport."""
+    story = tell(4, batch_size=2)
+    later = clock() + timedelta(hours=10)
+    with story.mailer.database.transaction() as session:
+        batches = session.scalars(select(Batch).order_by(Batch.id)).all()
+        batches[1].due_at = later
+        session.flush()
+        hold_send(session, story.send_id, clock() + timedelta(hours=1), "no way out")
+    assert story.turn() is None
+    with story.mailer.database.transaction() as session:
+        end_holds(session)
+    story.run()
+    assert story.lines == {("accepted", None): 2, ("pending", None): 2}
 
 
 def test_a_letter_that_cannot_be_made_is_tried_again_and_keeps_nobody_else(

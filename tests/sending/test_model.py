@@ -31,8 +31,9 @@ from jlgc_mailer.errors import IllegalMove, NotAllowedNow
 from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.sending import amends, schedule
 from jlgc_mailer.sending.amends import Settlement
+from jlgc_mailer.sending.cancelled import settle_cancelled
 from jlgc_mailer.sending.claim import take_nudges
-from jlgc_mailer.sending.plan import due_sends, finish_done, plan
+from jlgc_mailer.sending.plan import due_sends, finish_done, plan_due
 from jlgc_mailer.sending.recovery import recover
 from jlgc_mailer.states import (
     BatchStatus,
@@ -48,8 +49,8 @@ from tests.conftest import Clock
 from tests.sending import model
 from tests.sending.model import Said, Worker
 
-_READERS, _BATCH, _SENDS, _WORKERS = 3, 2, 2, 3
-_SETTINGS = settings(max_examples=60, stateful_step_count=50)
+_READERS, _BATCH, _SENDS = 3, 2, 3
+_SETTINGS = settings(max_examples=60, stateful_step_count=30)
 _MOST_GONE, _MOST_WAITS, _MOST_ROUNDS = 2, 8, 6
 _TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression)
 _PEOPLE = (ConsentRecord, Subscription, Subscriber)
@@ -57,9 +58,13 @@ _UNSETTLED = {DeliveryStatus.PENDING, DeliveryStatus.DEFERRED}
 _OVER = {SendStatus.FINISHED, SendStatus.CANCELLED}
 _EVIDENCE = Evidence("test", "I agreed in a test")
 _nth = st.integers(0, 3)
-_content_replies = st.sampled_from(
-    [(model.ACCEPTED, True), (model.DEFERRED, False), (model.REFUSED, False), (model.LOST, True), (model.LOST, False)]
-)
+_sayings = st.lists(st.sampled_from(model.SAYINGS), min_size=2, max_size=6)
+_turn = {
+    "slot": st.integers(0, 2),
+    "sayings": _sayings,
+    "in_flight": st.integers(1, _BATCH),
+    "looks": st.booleans(),
+}
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,13 @@ class Model(RuleBasedStateMachine):
         self.mailer, self.means, self.clock, self.order = mailer, mailer.means, clock, order
         self.start = clock.now
         self.got: Counter[int] = Counter()  # what the relay really has: copies by delivery
-        self.workers: list[Worker] = []
+        self.workers: dict[int, Worker] = {}
         self.sends: list[int] = []
         self.statuses: dict[tuple[type, int], DeliveryStatus | BatchStatus | SendStatus] = {}
         self.audience: Counter[int] = Counter()  # by send, when it was planned
         self.left: set[int] = set()
         self.gone = self.waits = 0
+        self.is_claimable = self.is_amendable = self.has_news = self.was_hindered = False
         self.uncertain: set[tuple[int, int]] = set()  # attempts of which that was ever said
         self.asked_again: Counter[int] = Counter()  # by staff, for the uncertain
         self._begin_anew()
@@ -116,10 +122,13 @@ class Model(RuleBasedStateMachine):
 
     # What staff and readers do.
 
-    @initialize(policy=st.sampled_from(UncertainPolicy))
-    def first_send(self, policy: UncertainPolicy) -> None:
+    @initialize(policy=st.sampled_from(UncertainPolicy), first=_sayings, second=_sayings)
+    def first_send(self, policy: UncertainPolicy, first: list[Said], second: list[Said]) -> None:
+        """Two workers have begun."""
         self.schedule(policy, Priority.NORMAL)
         self.tick()
+        self.work(0, [*first, *first], in_flight=1, looks=True)
+        self.work(1, [*second, *second], in_flight=_BATCH, looks=True)
 
     @precondition(lambda self: len(self.sends) < _SENDS)
     @rule(policy=st.sampled_from(UncertainPolicy), priority=st.sampled_from(Priority))
@@ -128,8 +137,16 @@ class Model(RuleBasedStateMachine):
             lists, now = [session.get_one(MailingList, self.order.list_id)], self.clock()
             order = schedule.Order(now, "Europe/London", lists, policy, _BATCH, priority)
             self.sends.append(schedule.schedule(session, self.order.artefacts, order, now).id)
+        self.has_news = True
 
-    @rule(nth=_nth, deed=st.sampled_from(sorted(_DEEDS)))
+    @precondition(lambda self: self.workers)
+    @rule(nth=_nth, deed=st.sampled_from(["pause", "cancel"]))
+    def interrupt(self, nth: int, deed: str) -> None:
+        self.staff(nth, deed)
+        self.has_news = True
+
+    @precondition(lambda self: self.is_amendable)
+    @rule(nth=_nth, deed=st.sampled_from(["resume", "retry the refused", "send again", "believe"]))
     def staff(self, nth: int, deed: str) -> None:
         """They may be told that it cannot be now."""
         with suppress(IllegalMove, NotAllowedNow), self.mailer.database.transaction() as session:
@@ -165,109 +182,90 @@ class Model(RuleBasedStateMachine):
 
     # What beat and workers do. No message of Celery is needed for any of it: each is only a hint.
 
+    @precondition(lambda self: self.has_news)
     @rule()
     def tick(self) -> None:
+        self.has_news = False
         recover(self.means)
-        with self.mailer.database.transaction() as session:
-            for send_id in due_sends(session, self.clock()):
-                plan(session, send_id, self.clock(), self.mailer.keyring.key_id)
-                self.audience[send_id] = _READERS - len(self.left)
+        assert recover(self.means) == 0
+        settle_cancelled(self.means)
+        with self.mailer.database.reading() as session:
+            due = due_sends(session, self.clock())
+        plan_due(self.mailer.database, self.clock(), self.mailer.keyring.key_id)
+        self.audience.update(dict.fromkeys(due, _READERS - len(self.left)))
         with self.mailer.database.transaction() as session:
             finish_done(session, self.clock())
             take_nudges(session, self.clock(), 1)
             judge_waiting(session, self.clock())
 
-    @rule()
-    def recover_twice(self) -> None:
-        recover(self.means)
-        assert recover(self.means) == 0
-
-    @precondition(lambda self: len(self.workers) < _WORKERS)
-    @rule()
-    def begin_turn(self) -> None:
-        worker = Worker(self.means, self.got)
-        if worker.begin_batch():
-            self.workers.append(worker)
-        else:
-            worker.end()
-
+    @precondition(lambda self: self.is_claimable and not self.was_hindered)
     @rule()
     def find_no_way_out(self) -> None:
         model.find_no_way_out(self.means)
+        self.was_hindered = True
 
-    @precondition(lambda self: self._those(lambda worker: worker.claim))
-    @rule(nth=_nth, size=st.integers(1, _BATCH), looks=st.booleans())
-    def cycle(self, nth: int, size: int, *, looks: bool) -> None:
-        self._one(nth, lambda worker: worker.claim).cycle(size, looks=looks)
+    @precondition(lambda self: self.workers or self.is_claimable)
+    @rule(**_turn)
+    def work(self, slot: int, sayings: list[Said], *, in_flight: int, looks: bool) -> None:
+        """A worker goes on for some steps. What it does not come to now it may do much later."""
+        for said in sayings:
+            if slot not in self.workers:
+                self._begin_turn(slot)
+            elif not self.workers[slot].go_on(said, in_flight=in_flight, looks=looks):
+                self._next_batch(slot)
+            self.the_ledger_is_right()
 
-    @precondition(lambda self: self._those(lambda worker: worker.may_begin))
-    @rule(nth=_nth)
-    def begin_content(self, nth: int) -> None:
-        self._one(nth, lambda worker: worker.may_begin).begin()
+    @precondition(lambda self: self.workers or self.is_claimable)
+    @rule(**_turn)
+    def work_on(self, slot: int, sayings: list[Said], *, in_flight: int, looks: bool) -> None:
+        """The same again, so that most steps are work."""
+        self.work(slot, sayings, in_flight=in_flight, looks=looks)
 
-    @precondition(lambda self: self._those(lambda worker: worker.may_begin))
-    @rule(nth=_nth, reply=st.sampled_from([model.UNKNOWN_USER, model.GREYLISTED]))
-    def refuse_recipient(self, nth: int, reply: Said) -> None:
-        self._one(nth, lambda worker: worker.may_begin).bar(reply)
+    def _begin_turn(self, slot: int) -> None:
+        worker = Worker(self.means, self.got)
+        if worker.begin_batch():
+            self.workers[slot] = worker
+        else:
+            worker.end()
 
-    @precondition(lambda self: self._those(lambda worker: worker.flying))
-    @rule(nth=_nth, reply=_content_replies)
-    def answer_content(self, nth: int, reply: tuple[Said, bool]) -> None:
-        said, taken = reply
-        self._one(nth, lambda worker: worker.flying).answer(said, taken=taken)
-
-    @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
-    @rule(nth=_nth)
-    def give_back(self, nth: int) -> None:
-        """The end of the batch, or of the turn; here the turn goes on with the next batch, or ends otherwise."""
-        self._give_back(self._one(nth, lambda worker: worker.claim and not worker.flying))
-
-    def _give_back(self, worker: Worker) -> None:
+    def _next_batch(self, slot: int) -> None:
+        worker = self.workers[slot]
         worker.give_back()
         if worker.is_ending or not worker.begin_batch():
-            worker.end()
-            self.workers.remove(worker)
+            self.workers.pop(slot).end()
             with self.mailer.database.transaction() as session:
                 finish_done(session, self.clock())
 
-    @precondition(lambda self: self.workers)
-    @rule(nth=_nth, taken=st.booleans())
-    def kill(self, nth: int, *, taken: bool) -> None:
-        """`kill -9`: the machine lives, and so does the journal."""
-        self._die(nth, taken=taken)
+    @precondition(lambda self: any(worker.flying for worker in self.workers.values()))
+    @rule(nth=_nth, is_taken=st.booleans(), lost_lines=st.none() | st.integers(0, 4))
+    def crash(self, nth: int, *, is_taken: bool, lost_lines: int | None) -> None:
+        """`kill -9`; or the whole machine dies, and the last lines of the journal did not get to its disk."""
+        file = self._die(nth, is_taken=is_taken)
+        if lost_lines is not None:
+            _, *lines = file.read_text().splitlines(keepends=True)
+            file.write_text("".join(["! another-boot relay\n", *lines[: max(len(lines) - lost_lines, 0)]]))
 
-    @precondition(lambda self: self.workers)
-    @rule(nth=_nth, taken=st.booleans())
-    def lose_machine(self, nth: int, *, taken: bool) -> None:
+    @precondition(lambda self: any(worker.flying for worker in self.workers.values()))
+    @rule(nth=_nth, is_taken=st.booleans())
+    def lose_machine(self, nth: int, *, is_taken: bool) -> None:
         """With its disk."""
-        self._die(nth, taken=taken).unlink()
+        self._die(nth, is_taken=is_taken).unlink()
 
-    @precondition(lambda self: self.workers)
-    @rule(nth=_nth, taken=st.booleans(), kept=st.integers(0, 12))
-    def reboot(self, nth: int, *, taken: bool, kept: int) -> None:
-        """The machine dies, and the last lines of the journal did not get to its disk."""
-        file = self._die(nth, taken=taken)
-        lines = file.read_text().splitlines(keepends=True)[:kept]
-        file.write_text("".join(["! another-boot relay\n", *lines[1:]] if lines else []))
+    def _die(self, nth: int, *, is_taken: bool) -> Path:
+        """One of those that have content on the way."""
+        busy = sorted(slot for slot, worker in self.workers.items() if worker.flying)
+        self.has_news = True
+        return self.workers.pop(busy[nth % len(busy)]).die(is_taken=is_taken)
 
-    @precondition(lambda self: self._those(lambda worker: worker.claim and not worker.flying))
+    @precondition(lambda self: any(not worker.flying for worker in self.workers.values()))
     @rule(nth=_nth)
-    def kill_before_the_journal_is_dropped(self, nth: int) -> None:
-        worker = self._one(nth, lambda worker: worker.claim and not worker.flying)
+    def crash_before_the_journal_is_dropped(self, nth: int) -> None:
+        """All is recorded, and read back once more."""
+        idle = sorted(slot for slot, worker in self.workers.items() if not worker.flying)
+        worker = self.workers.pop(idle[nth % len(idle)])
         worker.give_back()
-        self.workers.remove(worker)
-        worker.die(taken=False)
-
-    def _die(self, nth: int, *, taken: bool) -> Path:
-        worker = self.workers.pop(nth % len(self.workers))
-        return worker.die(taken=taken)
-
-    def _those(self, condition: Callable[[Worker], object]) -> list[Worker]:
-        return [worker for worker in self.workers if condition(worker)]
-
-    def _one(self, nth: int, condition: Callable[[Worker], object]) -> Worker:
-        those = self._those(condition)
-        return those[nth % len(those)]
+        worker.die(is_taken=False)
+        self.has_news = True
 
     # What always holds.
 
@@ -279,6 +277,10 @@ class Model(RuleBasedStateMachine):
             sends = session.scalars(select(Send)).all()
             attempts = session.scalars(select(Attempt)).all()
             events = Counter(session.scalars(select(FeedbackEvent.delivery_id)))
+        moving = {each.id for each in sends if each.status is SendStatus.SENDING}
+        self.is_claimable = any(self._waits(each) for each in batches if each.send_id in moving)
+        amendable = {DeliveryStatus.REFUSED, DeliveryStatus.UNCERTAIN, SendStatus.PAUSED}
+        self.is_amendable = any(each.status in amendable for each in [*deliveries, *sends])
         self.uncertain |= {(each.delivery_id, each.number) for each in attempts if each.outcome == "uncertain"}
         self._only_legal_moves({(type(row), row.id): row.status for row in [*deliveries, *batches, *sends]})
         policies = {each.id: each.on_uncertain for each in sends}
@@ -287,11 +289,18 @@ class Model(RuleBasedStateMachine):
         self._is_settled_where_done(deliveries, batches, sends)
         assert events <= Counter(each.delivery_id for each in attempts), "a refusal is fed back once"
 
+    def _waits(self, batch: Batch) -> bool:
+        """Whether a worker may claim it now."""
+        if batch.status is BatchStatus.CLAIMED:
+            return batch.lease_until is not None and batch.lease_until < self.clock()
+        due_at = max(batch.due_at, batch.held_until or batch.due_at)
+        return batch.status is BatchStatus.READY and due_at <= self.clock()
+
     def _only_legal_moves(self, now: dict[tuple[type, int], DeliveryStatus | BatchStatus | SendStatus]) -> None:
         for key, old in self.statuses.items():
             if old is SendStatus.SCHEDULED and now[key] is SendStatus.FINISHED:
-                assert not self.audience[key[1]], "nobody is there any more: planned and finished in one transaction"
-            elif now[key] != old:
+                continue  # nobody was there to write to: planned and finished in one transaction
+            if now[key] != old:
                 check_move(str(key), old, now[key])
         self.statuses = now
 
@@ -327,36 +336,38 @@ class Model(RuleBasedStateMachine):
     def teardown(self) -> None:
         if sys.exc_info()[0] is None:
             self._come_to_an_end()
-        for worker in self.workers:
-            worker.die(taken=False)
+        for worker in self.workers.values():
+            worker.die(is_taken=False)
         self.clock.now = self.start
 
     def _come_to_an_end(self) -> None:
         """The workers that are left do their work, the relay takes everything, staff resume what is paused."""
         while self.workers:
-            worker = self.workers.pop()
+            _, worker = self.workers.popitem()
             while worker.flying:
-                worker.answer(model.ACCEPTED, taken=True)
+                worker.answer(model.ACCEPTED)
             worker.give_back()
             worker.end()
             self.the_ledger_is_right()
         for _ in range(_MOST_ROUNDS):
             for nth in range(len(self.sends)):
                 self.staff(nth, "resume")
+            self.the_ledger_is_right()
             self.tick()
+            self.the_ledger_is_right()
             self._work_off()
             self.the_ledger_is_right()
             self.clock.forward(hours=11)
         self._is_over()
 
     def _work_off(self) -> None:
-        worker = Worker(self.means, self.got)
-        while not worker.is_ending and worker.begin_batch():
-            worker.cycle(_BATCH, looks=True)
-            while worker.may_begin:
-                worker.begin()
-                worker.answer(model.ACCEPTED, taken=True)
+        """One batch a turn, until no more wait."""
+        while (worker := Worker(self.means, self.got)).begin_batch():
+            while worker.go_on(model.ACCEPTED, in_flight=_BATCH, looks=True):
+                pass
             worker.give_back()
+            worker.end()
+            self.the_ledger_is_right()
         worker.end()
 
     def _is_over(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from sqlalchemy import select
 
 from jlgc_mailer.bootstrap import Mailer, utc_now
 from jlgc_mailer.db.sending import Attempt, Batch
+from jlgc_mailer.sending.deliver import deliver_next
+from jlgc_mailer.sending.queueing import Queue
 from tests import factories
 from tests.conftest import Clock
 from tests.fakes import Receiver, listening
@@ -129,3 +132,34 @@ def test_connections_of_all_workers_together_are_limited(tell: Tell, receiver: R
     story.run()
     assert story.lines == {("accepted", None): 40}
     assert receiver.connections <= 2
+
+
+def test_two_hundred_of_a_slow_receiver_hold_up_no_others_and_nobody_spins(
+    tell: Tell, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn is stopped after four seconds; at one a second the slow ones would take minutes."""
+    configure(tmp_path, table("relay", receiver.port, "[transports.relay.domains]", '"gmail.com" = 60'))
+    addresses = [f"g{n}@gmail.com" for n in range(200)] + [f"r{n}@example.com" for n in range(200)]
+    story = tell(0, addresses=addresses, batch_size=400, clock=utc_now)
+    began, looked = time.monotonic(), []
+
+    def patience(queue: Queue, longest: float) -> float:
+        looked.append(time.monotonic())
+        return spare(queue, longest)
+
+    spare = Queue.patience
+    monkeypatch.setattr(Queue, "patience", patience)
+    means = replace(story.mailer.means, is_stopping=lambda: time.monotonic() - began > 4)
+    deliver_next(means)
+    assert sum(address.startswith("r") for address in receiver.addresses) == 200
+    assert 3 <= sum(address.startswith("g") for address in receiver.addresses) <= 6
+    assert len(looked) < 30 * (time.monotonic() - began), "cycles of the bookkeeper"
+
+
+def test_a_dead_relay_does_not_eat_the_days_cap(tell: Tell, tmp_path: Path) -> None:
+    configure(tmp_path, table("relay", 1, "daily_cap = 10"))
+    story = tell(10)
+    story.turn()
+    limits = story.mailer.means.routes[0].limits
+    grant = story.mailer.means.pace.reserve("relay", limits, {"example.com": 50}, story.mailer.means.clock())
+    assert sum(grant.granted.values()) == 10

@@ -18,7 +18,7 @@ from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import Subscriber, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import NotAllowedNow
-from jlgc_mailer.sending.plan import due_sends, plan
+from jlgc_mailer.sending.plan import due_sends, plan, plan_due
 from jlgc_mailer.states import Language, SendStatus, SuppressionReason
 from tests import factories
 from tests.conftest import Clock
@@ -222,3 +222,19 @@ def test_the_address_that_was_planned_is_kept_when_the_subscriber_is_gone(tell: 
         session.delete(session.get_one(Subscriber, story.subscriber_ids[0]))
     story.run()
     assert story.lines == {("skipped", "unsubscribed"): 1}
+
+
+def test_a_send_that_cannot_be_planned_keeps_no_other_waiting(
+    mailer: Mailer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mailer.database.transaction() as session:
+        news = factories.mailing_list(session)
+        factories.subscriber(session, news, zone="Europe/London")
+        revision = factories.issue(session, mailer)
+        broken, sound = (factories.send(session, mailer, revision, [news], planned=False) for _ in range(2))
+        broken.zone, broken.local_at = "Atlantis/Poseidonis", clock()
+    plan_due(mailer.database, clock(), mailer.keyring.key_id)
+    with mailer.database.reading() as session:
+        assert session.get_one(Send, broken.id).status is SendStatus.SCHEDULED
+        assert session.get_one(Send, sound.id).status is SendStatus.SENDING
+    assert f"send {broken.id} cannot be planned" in caplog.text

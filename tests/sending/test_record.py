@@ -143,7 +143,7 @@ def test_under_resend_the_uncertain_are_tried_again_but_not_for_ever(told: Calla
     story = told(1, UncertainPolicy.RESEND)
     for number in range(1, MOST_RESENDS + 1):
         story.record(UNCERTAIN, number=number)
-        assert story.deliveries == [("deferred", "other reason", number)]
+        assert story.deliveries == [("deferred", "uncertain", number)]
     story.record(UNCERTAIN, number=MOST_RESENDS + 1)
     assert story.deliveries == [("uncertain", None, MOST_RESENDS + 1)]
 
@@ -162,3 +162,14 @@ def test_hundreds_are_one_statement_on_postgresql(told: Callable[..., Told]) -> 
     assert story.deliveries == [("accepted", None, 1)] * 300
     assert len(story.attempts) == 300
     assert story.session.get_one(Send, story.send.id)
+
+
+def test_whoever_may_have_it_already_is_never_said_to_have_been_given_up(told: Callable[..., Told]) -> None:
+    """Promise 1: under `resend`, an attempt with a known reply does not make the one before it known."""
+    story = told(1, UncertainPolicy.RESEND)
+    story.record(UNCERTAIN)
+    story.record(DEFERRED, number=2)
+    assert story.deliveries == [("deferred", "uncertain", 2)]
+    late = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, DEFERRED.reply, NOW + timedelta(days=5))
+    story.record(late, number=3)
+    assert story.deliveries == [("uncertain", None, 3)]

@@ -65,7 +65,7 @@ def resume(shell: Shell, name: str) -> None:
     _chosen(shell, name)
     with shell.database.transaction() as session:
         was_paused = ways.resume(session, name)
-        end_holds(session, shell.mailer.clock())
+        end_holds(session)
     click.echo(f"{name} is used again." if was_paused else f"{name} was not paused.")
 
 

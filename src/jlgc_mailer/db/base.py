@@ -28,6 +28,16 @@ from jlgc_mailer.errors import SettingError, Unreachable
 
 _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
+# A server that falls silent (its machine, or the network between) is given up within half a minute. TCP by itself waits
+# a quarter of an hour for an acknowledgement, and for an answer for ever; but a worker that hears nothing has to stop
+# before its lease of a minute is over and another one writes to the same people.
+_SILENCE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -142,7 +152,7 @@ def _engine(url: str) -> Engine:
             pool_pre_ping=True,
             pool_size=10,
             max_overflow=20,
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
+            connect_args={"connect_timeout": _CONNECT_SECONDS} | _SILENCE,
         )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         raise SettingError(

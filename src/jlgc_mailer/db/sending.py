@@ -61,7 +61,8 @@ class Batch(Base):
 
     `claim` is the worker's own mark while it holds the batch; the lease tells until when it is believed.
     `on_wire` is the worker's intent: the ids of those deliveries that it may be sending now, as a JSON array. If it
-    vanishes and its journal with it, exactly these are uncertain.
+    vanishes and its journal with it, exactly these are uncertain. `hold` says why it is not claimed before
+    `held_until`, though it is due.
     """
 
     __tablename__ = "batches"
@@ -82,6 +83,7 @@ class Batch(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     on_wire: Mapped[str | None] = mapped_column(Text)
     hold: Mapped[str | None] = mapped_column(Text)
+    held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Delivery(Base):

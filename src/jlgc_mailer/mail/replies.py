@@ -45,11 +45,6 @@ class Reply:
         """4xx: worth another try."""
         return 400 <= self.code < 500
 
-    @property
-    def is_failure(self) -> bool:
-        """4xx or 5xx; a code that is neither this nor positive is no answer to what was asked."""
-        return 400 <= self.code < 600
-
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.status, self.text)))
 

@@ -115,7 +115,7 @@ def _make_ready(session: Session, send_id: int, these: ColumnElement[bool], now:
     return session.execute(
         update(Batch)
         .where(Batch.id.in_(free.scalar_subquery()))
-        .values(status=BatchStatus.READY, due_at=now, nudged_at=None, hold=None)
+        .values(status=BatchStatus.READY, due_at=now, nudged_at=None, hold=None, held_until=None)
         .returning(Batch.first_id, Batch.last_id)
     ).all()
 

@@ -74,6 +74,7 @@ class Bookkeeper:
         self._open: list[OpenBatch] = []
         self._stationeries: dict[int, Stationery] = {}
         self._of: dict[int, OpenBatch] = {}
+        self._elsewhere: set[int] = set()
         self._queue = Queue(route, means.pace, means.clock)
         self._stride = _SMALLEST_STRIDE
         self._claims_until = time.monotonic() + means.turn.total_seconds()
@@ -132,10 +133,11 @@ class Bookkeeper:
                 self._draw(session, now)
                 self._give_back_the_ended(session, now)
             self._renew(session, now)
+        self._queue.unattempted(returned)
         self._take_back(self._queue.hand_over(self._stock))
         self._keep_connections()
         self._stock.enough = self._stride // 2 if self._has_more else -1
-        if self._stock.size + self._queue.size > self._stock.enough:
+        if self._queue.is_full or self._stock.size + self._queue.size > self._stock.enough:
             self._stock.hungry.clear()
             if self._stock.is_answered:  # during the cycle: nobody says so again
                 self._stock.hungry.set()
@@ -155,14 +157,18 @@ class Bookkeeper:
             self._first = None
 
     def _last_cycle(self) -> None:
+        """Batches go back; but one of which somebody is on a wire that broke stays ours, for the journal to settle."""
         self._is_ending = True
+        self._stock.stop()
         results, returned = self._stock.fetch()
-        self._queue.give_up(returned)
         with self._means.database.transaction() as session:
             self._record(session, results)
             for batch in list(self._open):
                 batch.hold = str(self.trouble) if self.trouble else batch.hold
-                self._give_back(session, batch, self._means.clock())
+                if self._stock.on_wire.isdisjoint(batch.out):
+                    self._give_back(session, batch, self._means.clock())
+        self._queue.give_up()
+        self._queue.unattempted(returned)
 
     def _record(self, session: Session, results: Sequence[Result]) -> None:
         by_policy: dict[UncertainPolicy, list[Result]] = {}
@@ -194,9 +200,9 @@ class Bookkeeper:
             still = waiting.intersection(batch.out)
             if still:
                 self._stock.withdraw(departed(session, batch.stationery.lists, still))
-        others = set(urgent_waits(session, now)) - {batch.claim.send_id for batch in self._open}
+        others = set(urgent_waits(session, now)) - {batch.claim.send_id for batch in self._open} - self._elsewhere
         if others and (claim := claim_next(session, now, self._means.lease, others)):
-            self._admit(session, claim, urgent=True)
+            self._admit_if_carried(session, claim, now)
 
     def _plan_urgent(self) -> None:
         """Where all workers are in turns, nobody is left for the tick: an urgent send cannot wait for it."""
@@ -208,7 +214,7 @@ class Bookkeeper:
         if self._queue.closed_until:
             self._hold(session, *self._queue.closed_until)
             return
-        if self._stock.size + self._queue.size > self._stride // 2:
+        if self._queue.is_full or self._stock.size + self._queue.size > self._stride // 2:
             return
         batch = self._drawable(session, now)
         self._has_more = batch is not None
@@ -247,17 +253,21 @@ class Bookkeeper:
         if time.monotonic() > self._claims_until:
             return None
         claim = claim_next(session, now, self._means.lease)
-        if claim is None:
-            return None
-        if not self._route.carries(ledger.list_names(session, claim.send_id)):
-            self._claims_until = 0  # the next turn finds the way for it
-            release(session, claim, now)
-            return None
-        return self._admit(session, claim)
+        return self._admit_if_carried(session, claim, now) if claim else None
 
-    def _admit(self, session: Session, claim: Claim, *, urgent: bool = False) -> OpenBatch:
+    def _admit_if_carried(self, session: Session, claim: Claim, now: datetime) -> OpenBatch | None:
+        """A send that this transport does not carry is left to the next turn, which is to come soon."""
+        if self._route.carries(ledger.list_names(session, claim.send_id)):
+            return self._admit(session, claim)
+        self._elsewhere.add(claim.send_id)
+        self._claims_until = 0
+        release(session, claim, now)
+        return None
+
+    def _admit(self, session: Session, claim: Claim) -> OpenBatch:
         send = session.get_one(Send, claim.send_id)
-        batch = OpenBatch(claim, self._stationery(session, send.id), send.on_uncertain, urgent)
+        is_urgent = send.priority is Priority.URGENT
+        batch = OpenBatch(claim, self._stationery(session, send.id), send.on_uncertain, is_urgent)
         self._open.append(batch)
         self._journal.claim(claim)
         self.worked.batches += 1
@@ -296,8 +306,7 @@ class Bookkeeper:
             return  # it is another worker's by now
         ledger.skip_rest(session, batch.claim)
         due = ledger.next_due(session, batch.claim, now)
-        if due and batch.not_before:
-            due = max(due, batch.not_before)
-        release(session, batch.claim, due, batch.hold if due else None)
+        hold, until = (batch.hold, batch.not_before) if due else (None, None)
+        release(session, batch.claim, due, hold, until)
         self.worked.done += due is None
         self.worked.hold = batch.hold or self.worked.hold

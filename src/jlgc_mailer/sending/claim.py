@@ -32,14 +32,20 @@ class Claim:
     mark: int
 
 
-def claim_next(session: Session, now: datetime, lease: timedelta, sends: Collection[int] | None = None) -> Claim | None:
+def claim_next(
+    session: Session,
+    now: datetime,
+    lease: timedelta,
+    sends: Collection[int] | None = None,
+    status: SendStatus = SendStatus.SENDING,
+) -> Claim | None:
     """Claim the next batch of any send that is under way, or of one of `sends`; None when nothing waits.
 
     Urgent sends come first; among equals the one that was served longest ago, so that several sends share fairly. A
     batch whose lease ran out is claimed like a new one: what its worker had on the wire becomes uncertain, and is
     sent again only if the send's policy says so (STANDARDS S4).
     """
-    waiting = _claimable(now)
+    waiting = _claimable(now, status)
     if sends is not None:
         waiting = waiting.where(Batch.send_id.in_(sends))
     turn = (_urgent_first(), Send.served_at.is_not(None), Send.served_at, Batch.due_at, Batch.id)
@@ -58,6 +64,7 @@ def claim_next(session: Session, now: datetime, lease: timedelta, sends: Collect
             lease_until=now + lease,
             nudged_at=None,
             hold=None,
+            held_until=None,
             on_wire=None,
         )
     )
@@ -79,8 +86,10 @@ def renew(session: Session, claim: Claim, until: datetime, on_wire: Collection[i
     return session.connection().execute(_RENEWAL, values).rowcount == 1
 
 
-def release(session: Session, claim: Claim, due_at: datetime | None, hold: str | None = None) -> None:
-    """Give the batch back until `due_at`, or mark it done when that is None."""
+def release(
+    session: Session, claim: Claim, due_at: datetime | None, hold: str | None = None, held_until: datetime | None = None
+) -> None:
+    """Give the batch back until `due_at` and the end of a hold, or mark it done when `due_at` is None."""
     session.execute(
         update(Batch)
         .where(_mine(claim))
@@ -92,25 +101,29 @@ def release(session: Session, claim: Claim, due_at: datetime | None, hold: str |
             lease_until=None,
             on_wire=None,
             hold=hold,
+            held_until=held_until,
         )
     )
 
 
 def hold_send(session: Session, send_id: int, until: datetime, why: str) -> None:
-    """All batches of a send wait until then, because there is no way out for it."""
+    """All batches of a send wait until then, because there is no way out for it.
+
+    One that is just being claimed is left to its worker, who may wait for the send that is locked here.
+    """
+    ready = select(Batch.id).where(Batch.send_id == send_id, Batch.status == BatchStatus.READY)
+    free = ready.with_for_update(skip_locked=True)
     session.execute(
-        update(Batch)
-        .where(Batch.send_id == send_id, Batch.status == BatchStatus.READY, Batch.due_at < until)
-        .values(due_at=until, hold=why)
+        update(Batch).where(Batch.id.in_(free.scalar_subquery())).values(held_until=until, hold=why, nudged_at=None)
     )
 
 
-def end_holds(session: Session, now: datetime) -> None:
-    """Batches that were held are due now: somebody has seen to the reason."""
+def end_holds(session: Session) -> None:
+    """Batches that were held are so no more: somebody has seen to the reason."""
     session.execute(
         update(Batch)
         .where(Batch.status == BatchStatus.READY, Batch.hold.is_not(None))
-        .values(due_at=now, hold=None, nudged_at=None)
+        .values(held_until=None, hold=None, nudged_at=None)
     )
 
 
@@ -143,12 +156,12 @@ def forget_nudges(session: Session) -> None:
     session.execute(update(Batch).where(Batch.status != BatchStatus.DONE).values(nudged_at=None))
 
 
-def _claimable(now: datetime) -> Select[int]:
-    ready = and_(Batch.status == BatchStatus.READY, Batch.due_at <= now)
+def _claimable(now: datetime, status: SendStatus = SendStatus.SENDING) -> Select[int]:
+    is_free = or_(Batch.held_until.is_(None), Batch.held_until <= now)
+    ready = and_(Batch.status == BatchStatus.READY, Batch.due_at <= now, is_free)
     abandoned = and_(Batch.status == BatchStatus.CLAIMED, Batch.lease_until < now)
-    under_way = and_(Send.status == SendStatus.SENDING, or_(ready, abandoned))
-    to_settle = and_(Send.status == SendStatus.CANCELLED, or_(ready, abandoned))
-    return select(Batch.id).join(Send, Send.id == Batch.send_id).where(or_(under_way, to_settle))
+    of_sends = select(Batch.id).join(Send, Send.id == Batch.send_id).where(Send.status == status)
+    return of_sends.where(or_(ready, abandoned))
 
 
 def _urgent_first() -> ColumnElement[int]:

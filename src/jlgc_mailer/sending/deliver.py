@@ -14,7 +14,7 @@ from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.sending import ledger, routes
 from jlgc_mailer.sending.bookkeeper import Bookkeeper, worker_of
 from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, release
-from jlgc_mailer.sending.journal import Journal
+from jlgc_mailer.sending.journal import Journal, JournalFault
 from jlgc_mailer.sending.means import Means, Worked
 from jlgc_mailer.sending.plan import finish_done
 from jlgc_mailer.sending.recovery import recover
@@ -23,6 +23,7 @@ from jlgc_mailer.sending.stock import Stock
 from jlgc_mailer.sending.transports import Trouble
 
 _BUSY = timedelta(seconds=5)
+_LOOK_AGAIN = timedelta(minutes=1)
 
 
 def deliver_next(means: Means) -> Worked | None:
@@ -37,7 +38,7 @@ def deliver_next(means: Means) -> Worked | None:
             return None
         route = _route_for(session, claim, means)
     if isinstance(route, NoRoute):
-        return Worked(hold=route.why)
+        return _hold(means, claim, route)
     worked = _with_connections(means, claim, route)
     if worked.done:
         with means.database.transaction() as session:
@@ -46,14 +47,19 @@ def deliver_next(means: Means) -> Worked | None:
 
 
 def _route_for(session: Session, claim: Claim, means: Means) -> Route | NoRoute:
-    """The way out for a batch. Where there is none, all batches of its send wait for one, and say why."""
     now = means.clock()
     names = ledger.list_names(session, claim.send_id)
-    route = routes.choose(means.routes, names, routes.paused(session, means.routes, now), now, random)
-    if isinstance(route, NoRoute):
-        release(session, claim, route.until, route.why)
-        hold_send(session, claim.send_id, route.until, route.why)
-    return route
+    return routes.choose(means.routes, names, routes.paused(session, means.routes, now), now, random)
+
+
+def _hold(means: Means, claim: Claim, none: NoRoute) -> Worked:
+    """All batches of a send wait for a way out, and say why. One looks again each minute: it may have been mended."""
+    now = means.clock()
+    until = min(none.until, now + _LOOK_AGAIN)
+    with means.database.transaction() as session:
+        release(session, claim, now, none.why, until)
+        hold_send(session, claim.send_id, until, none.why)
+    return Worked(hold=none.why)
 
 
 def _with_connections(means: Means, claim: Claim, route: Route) -> Worked:
@@ -61,24 +67,29 @@ def _with_connections(means: Means, claim: Claim, route: Route) -> Worked:
     worker = worker_of(claim)
     try:
         connections = means.pace.connect(route.name, route.limits, worker, route.relay.connections, means.clock())
-        if connections:
-            return _work(means, claim, route, connections)
-        return _put_back(means, claim, f"all connections to {route.name} are in use")
     except Unreachable as error:
         _put_back(means, claim, str(error))
         raise
+    try:
+        if connections:
+            return _work(means, claim, route, connections)
+        return _put_back(means, claim, f"all connections to {route.name} are in use")
     finally:
         means.pace.disconnect(route.name, worker)
 
 
 def _put_back(means: Means, claim: Claim, why: str) -> Worked:
     with means.database.transaction() as session:
-        release(session, claim, means.clock() + _BUSY, why)
+        release(session, claim, means.clock(), why, means.clock() + _BUSY)
     return Worked(hold=why)
 
 
 def _work(means: Means, claim: Claim, route: Route, connections: int) -> Worked:
-    journal = Journal(means.journals, route.name)
+    try:
+        journal = Journal(means.journals, route.name)
+    except JournalFault as error:
+        _put_back(means, claim, str(error))
+        raise
     all_recorded = False
     try:
         with (

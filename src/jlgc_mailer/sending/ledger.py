@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.artefacts import artefacts_of, compiled_value
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Signer, Stationery
+from jlgc_mailer.sending.outcomes import IN_DOUBT
 from jlgc_mailer.sending.readers import Readers
 from jlgc_mailer.states import (
     BatchStatus,
@@ -139,9 +140,7 @@ def skip_unclaimed(session: Session, send_id: int) -> None:
 
 def _skip_as_cancelled(session: Session, whom: ColumnElement[bool]) -> None:
     session.execute(
-        update(Delivery)
-        .where(whom, Delivery.status.in_(_SKIPPABLE))
-        .values(status=DeliveryStatus.SKIPPED, reason=SkipReason.CANCELLED, next_attempt_at=None)
+        update(Delivery).where(whom, Delivery.status.in_(_SKIPPABLE)).values(_skipped(SkipReason.CANCELLED))
     )
 
 
@@ -162,5 +161,15 @@ def _skip(session: Session, delivery_ids: Collection[int], reason: SkipReason) -
         session.execute(
             update(Delivery)
             .where(Delivery.id.in_(delivery_ids), Delivery.status.in_(_SKIPPABLE))
-            .values(status=DeliveryStatus.SKIPPED, reason=reason, next_attempt_at=None)
+            .values(_skipped(reason))
         )
+
+
+def _skipped(reason: SkipReason) -> dict[str, Any]:
+    """Left out; but whoever may have it from an attempt before is uncertain and nothing else."""
+    in_doubt = and_(Delivery.status == DeliveryStatus.DEFERRED, Delivery.reason == IN_DOUBT)
+    return {
+        "status": case((in_doubt, DeliveryStatus.UNCERTAIN), else_=DeliveryStatus.SKIPPED),
+        "reason": case((in_doubt, None), else_=reason.value),
+        "next_attempt_at": None,
+    }

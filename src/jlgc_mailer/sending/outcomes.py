@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from jlgc_mailer.mail.replies import Reply, classify
 from jlgc_mailer.states import DeliveryStatus, ReplyClass, Stage
 
+# Why a delivery is deferred whose last attempt was uncertain. The reader may have it, whatever becomes of the next one:
+# so it can end as uncertain, but not as skipped or given up.
+IN_DOUBT = "uncertain"
 # After so many attempts nothing uncertain is sent again unasked: who gets one message five times has had enough.
 MOST_RESENDS = 4
 

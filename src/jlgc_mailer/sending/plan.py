@@ -11,7 +11,7 @@ from jlgc_mailer.content.artefacts import artefacts_of
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.db.people import Subscriber, Subscription, Suppression
 from jlgc_mailer.db.sending import Batch, Delivery, Send
-from jlgc_mailer.errors import NotAllowedNow
+from jlgc_mailer.errors import MailerError, NotAllowedNow
 from jlgc_mailer.sending.waves import WallClock, zone_of
 from jlgc_mailer.states import (
     BatchStatus,
@@ -47,7 +47,7 @@ def plan_due(
         try:
             with database.transaction() as session:
                 batches = plan(session, send_id, now, key_id)
-        except NotAllowedNow as error:
+        except MailerError as error:
             log.error("send %d cannot be planned: %s", send_id, error)
         else:
             if batches is not None:
@@ -60,9 +60,11 @@ def plan(session: Session, send_id: int, now: datetime, key_id: int) -> int | No
     `key_id` names the secret that its letters are signed with. Idempotent: only the transaction that moves the send
     from scheduled to sending plans it, every other gets None. Raises NotAllowedNow for a send without letters.
     """
+    due = select(Send.id).where(Send.id == send_id, Send.status == SendStatus.SCHEDULED, Send.due_at <= now)
+    free = due.with_for_update(skip_locked=True)  # nobody waits for another who is at it
     started = session.execute(
         update(Send)
-        .where(Send.id == send_id, Send.status == SendStatus.SCHEDULED, Send.due_at <= now)
+        .where(Send.id.in_(free.scalar_subquery()))
         .values(status=SendStatus.SENDING, planned_at=now, key_id=key_id)
         .returning(Send.id)
     )

@@ -15,7 +15,7 @@ from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.sending.letters import Recipient
-from jlgc_mailer.sending.outcomes import MOST_RESENDS, Outcome, RetryPolicy, next_attempt
+from jlgc_mailer.sending.outcomes import IN_DOUBT, MOST_RESENDS, Outcome, RetryPolicy, next_attempt
 from jlgc_mailer.states import DeliveryStatus, FeedbackKind, ReplyClass, UncertainPolicy
 
 _OPEN = (DeliveryStatus.UNCERTAIN, DeliveryStatus.DEFERRED)  # no news about what was given up: its batch may be done
@@ -93,13 +93,13 @@ def _consequence(
     status = outcome.status
     if status is DeliveryStatus.ACCEPTED:
         return status, None, None
-    if status is DeliveryStatus.UNCERTAIN:
-        if policy is UncertainPolicy.HOLD or recipient.attempts > MOST_RESENDS:
-            return status, None, None
-        status = DeliveryStatus.DEFERRED
+    if status is DeliveryStatus.UNCERTAIN and (policy is UncertainPolicy.HOLD or recipient.attempts > MOST_RESENDS):
+        return status, None, None
     if status is DeliveryStatus.REFUSED:
         return status, outcome.reply_class.value, None
     again = next_attempt(retry, recipient.delivery_id, recipient.attempts, recipient.first_attempt_at, outcome.at)
+    if status is DeliveryStatus.UNCERTAIN:
+        return (DeliveryStatus.DEFERRED, IN_DOUBT, again) if again else (status, None, None)
     if again is None:
         return DeliveryStatus.REFUSED, ReplyClass.EXPIRED.value, None
     return status, outcome.reply_class.value, again
@@ -113,6 +113,12 @@ _GUARD = """
     OR deliveries.attempts = {told}number AND NOT {told}fresh_only
         AND (deliveries.status = 'uncertain' OR deliveries.status = 'deferred' AND {told}outcome = 'accepted')
 """
+# Whoever may have it from an attempt before stays in doubt while tries are deferred, and when they are given up.
+_IN_DOUBT = f"deliveries.status = 'deferred' AND deliveries.reason = '{IN_DOUBT}'"
+_GIVEN_UP = f"{{told}}reason = '{ReplyClass.EXPIRED}'"
+_STATUS = f"CASE WHEN {_IN_DOUBT} AND {_GIVEN_UP} THEN 'uncertain' ELSE {{told}}status END"
+_REASON = f"""CASE WHEN {_IN_DOUBT} AND {{told}}status = 'deferred' THEN '{IN_DOUBT}'
+    WHEN {_IN_DOUBT} AND {_GIVEN_UP} THEN NULL ELSE {{told}}reason END"""
 _ON_CONFLICT = """
     ON CONFLICT (delivery_id, number) DO UPDATE SET
         at = excluded.at, outcome = excluded.outcome, stage = excluded.stage, code = excluded.code,
@@ -141,7 +147,8 @@ _ARRAYS = text(
         ) AS t(delivery_id, number, status, reason, next_at, at, outcome, stage, code, enhanced, text, fresh_only)
     ), written AS (
         UPDATE deliveries SET
-            status = told.status, reason = told.reason, next_attempt_at = told.next_at, attempts = told.number,
+            status = {_STATUS.format(told="told.")}, reason = {_REASON.format(told="told.")},
+            next_attempt_at = told.next_at, attempts = told.number,
             first_attempt_at = coalesce(deliveries.first_attempt_at, told.at)
         FROM told
         WHERE deliveries.id = told.delivery_id AND deliveries.id = ANY({_array("delivery_id", "bigint")})
@@ -156,7 +163,8 @@ _TIMES = (bindparam("at", type_=UtcDateTime), bindparam("next_at", type_=UtcDate
 _DELIVERY = text(
     f"""
     UPDATE deliveries SET
-        status = :status, reason = :reason, next_attempt_at = :next_at, attempts = :number,
+        status = {_STATUS.format(told=":")}, reason = {_REASON.format(told=":")},
+        next_attempt_at = :next_at, attempts = :number,
         first_attempt_at = coalesce(first_attempt_at, :at)
     WHERE id = :delivery_id AND ({_GUARD.format(told=":")})
     """  # noqa: S608  (made of constants)

@@ -1,13 +1,18 @@
 """What vanished workers of this machine left: their journals are read back into the ledger, and their batches freed."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Batch, Delivery, Send
+from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.sending import ledger
 from jlgc_mailer.sending.claim import Claim, release
 from jlgc_mailer.sending.journal import Story, orphans, read_journal
@@ -19,18 +24,48 @@ from jlgc_mailer.sending.uncertain import give_up
 from jlgc_mailer.states import DeliveryStatus, Stage
 
 _AT_ONCE = 500
+log = logging.getLogger("jlgc_mailer.sending")
 
 
 def recover(means: Means) -> int:
-    """Settle the journals of workers that are gone; the number of journals. Doing it twice changes nothing."""
-    settled = 0
-    for path, data in orphans(means.journals):
-        story = read_journal(data)
+    """Settle the journals of workers that are gone; the number of journals. Doing it twice changes nothing.
+
+    One that cannot be settled is set aside and logged: it must not keep this machine from its work.
+    """
+    with closing(orphans(means.journals)) as found:  # unlocks at once, whatever happens
+        return sum(_is_settled(means, path, data) for path, data in found)
+
+
+def _is_settled(means: Means, path: Path, data: bytes) -> bool:
+    try:
         with means.database.transaction() as session:
-            settle(session, story, means.retry, means.clock())
+            settle(session, read_journal(data), means.retry, means.clock())
         path.unlink()  # after the commit: if this process ends before, the next one reads it again
-        settled += 1
-    return settled
+    except Unreachable:
+        raise
+    except (OperationalError, InternalError) as error:  # a deadlock, a full disk, a standby: no fault of the journal's
+        log.warning("The journal %s is not settled yet: %s. It is tried again by itself.", path, _in_a_line(error))
+        return False
+    except Exception as error:  # noqa: BLE001  (whatever a damaged journal does, it would do in every tick and turn)
+        _set_aside(path, error)
+        return False
+    return True
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    aside = path.with_suffix(".bad")
+    remedy = f"It is kept as {aside.name}: see 'Journals' in the runbook."
+    try:
+        path.rename(aside)
+    except OSError as fault:
+        remedy = f"Nor can it be set aside ({fault.strerror}): let workers write to its folder."
+    log.error("The journal %s cannot be settled: %s. %s", path, _in_a_line(error), remedy)
+
+
+def _in_a_line(error: Exception) -> str:
+    """Without the statement and its values, which are long and tell addresses."""
+    words = str(getattr(error, "orig", None) or error).strip() or "no reason was given"
+    return f"{type(error).__name__}: {words.splitlines()[0].rstrip('.')}"
 
 
 def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) -> None:
@@ -38,10 +73,12 @@ def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) ->
 
     If the machine has died since, lines may be missing: then whatever was meant to go out is uncertain too.
     """
+    rows = _deliveries(session, [*(delivery_id for delivery_id, _ in story.outcomes), *story.intents])
     attempts = story.outcomes | {
-        intent: Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, now) for intent in story.intents.items()
+        (each, number): Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, now)
+        for each, number in story.intents.items()
+        if each in rows and number > rows[each].attempts  # else what became of it is recorded
     }
-    rows = _deliveries(session, [delivery_id for delivery_id, _ in attempts])
     # What was recorded before says nothing about a later attempt in the same turn, whose lines may be missing.
     news = {each for each, number in attempts if each in rows and number > rows[each].attempts}
     for send_id, number in sorted({(rows[each].send_id, number) for each, number in attempts if each in rows}):

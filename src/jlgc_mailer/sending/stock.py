@@ -37,7 +37,7 @@ class Stock:
         self._results: deque[Result] = deque()
         self._returned: deque[Recipient] = deque()
         self._departed: set[int] = set()
-        self._out = 0
+        self._out: set[int] = set()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -77,7 +77,7 @@ class Stock:
                 continue
             made = self._made(recipient, stationery)
             if isinstance(made, Letter):
-                self._out += 1
+                self._out.add(recipient.delivery_id)
                 return made
             self._results.append(Result(recipient, made))
         self._tell_bookkeeper()
@@ -101,14 +101,14 @@ class Stock:
         )
         for letter, outcome in settled:
             self._results.append(Result(letter.recipient, outcome))
-        self._out -= len(settled)
+            self._out.discard(letter.recipient.delivery_id)
         if len(self._waiting) <= self.enough or self.is_answered:
             self._tell_bookkeeper()
 
     def put_back(self, letters: Sequence[Letter]) -> None:
         """These were not attempted: the wire comes to its end."""
         self._stopped = True
-        self._out -= len(letters)
+        self._out.difference_update(letter.recipient.delivery_id for letter in letters)
         self._returned.extend(letter.recipient for letter in letters)
         self._tell_bookkeeper()
 
@@ -134,6 +134,11 @@ class Stock:
     def fetch(self) -> tuple[list[Result], list[Recipient]]:
         """Outcomes that are in the journal and not fetched yet, and recipients that were not attempted."""
         return _drained(self._results), _drained(self._returned)
+
+    @property
+    def on_wire(self) -> set[int]:
+        """The deliveries that the wire has and of which it has not said what became; none when it ended well."""
+        return self._out
 
     @property
     def is_answered(self) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Attempt, Delivery, Send
-from jlgc_mailer.sending.outcomes import MOST_RESENDS
+from jlgc_mailer.sending.outcomes import IN_DOUBT, MOST_RESENDS
 from jlgc_mailer.sending.record import LOST
 from jlgc_mailer.states import DeliveryStatus, SendStatus, Stage, UncertainPolicy, moves_into
 
@@ -43,7 +43,7 @@ def _queue_again(session: Session, delivery_ids: Sequence[int], now: datetime) -
     session.execute(
         update(Delivery)
         .where(Delivery.id.in_(delivery_ids))
-        .values(status=DeliveryStatus.DEFERRED, next_attempt_at=now)
+        .values(status=DeliveryStatus.DEFERRED, reason=IN_DOUBT, next_attempt_at=now)
     )
 
 

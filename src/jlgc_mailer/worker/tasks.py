@@ -8,6 +8,7 @@ from celery import Celery
 from jlgc_mailer.bootstrap import DELIVER_TASK, JUDGE_TASK, TICK_TASK, Mailer
 from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback.judge import judge_waiting
+from jlgc_mailer.sending.cancelled import settle_cancelled
 from jlgc_mailer.sending.claim import take_nudges
 from jlgc_mailer.sending.deliver import deliver_next
 from jlgc_mailer.sending.means import Worked
@@ -30,6 +31,7 @@ def with_tasks(mailer: Mailer) -> Celery:
 def tick(mailer: Mailer) -> None:
     """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to judge."""
     recover(mailer.means)
+    settle_cancelled(mailer.means)
     plan_due(mailer.database, mailer.clock(), mailer.keyring.key_id)
     with mailer.database.transaction() as session:
         finish_done(session, mailer.clock())

@@ -44,7 +44,7 @@ class Pace(Protocol):
     def connect(self, transport: str, limits: Limits, worker: str, wanted: int, now: datetime) -> int:
         """How many connections this worker may have open for the next 30 seconds; call again before they are over.
 
-        It may be fewer than before, when other workers have come: each gets its fair share.
+        A worker keeps what it got first until it disconnects; others get the rest.
         """
         ...
 

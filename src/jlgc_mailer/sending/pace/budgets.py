@@ -136,5 +136,9 @@ def _refusal(transport: str, limits: Limits, booking: Booking, now: datetime) ->
     receiver = booking.blocked_by or transport
     rate = limits.domains[receiver] if booking.blocked_by else limits.per_minute
     wait = timedelta(microseconds=booking.start - HORIZON - microseconds(now))
-    why = f"{receiver} takes at most {rate:,} messages a minute here"
-    return Grant({}, wait=wait, why=why, is_general=not booking.blocked_by)
+    return Grant({}, wait=wait, why=why_slow(receiver, rate), is_general=not booking.blocked_by)
+
+
+def why_slow(receiver: str, rate: int | None) -> str:
+    """The sentence for people when there are more letters to a receiver, or for a transport, than it takes now."""
+    return f"{receiver} takes at most {rate:,} messages a minute here"

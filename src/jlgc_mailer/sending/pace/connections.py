@@ -9,32 +9,22 @@ LEASE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a worker has open, and what it would like; believed until then (seconds since 1970)."""
+    """What a worker may have open; believed until then (seconds since 1970)."""
 
     held: int
-    wanted: int
     until: float
 
 
 def share_out(leases: Mapping[str, Lease], worker: str, wanted: int, most: int, now: datetime) -> dict[str, Lease]:
     """The leases after this worker has asked, without those that are over.
 
-    It gets its fair share. What the others hold beyond theirs is not free until they ask again and are told less, so
-    the sum never exceeds `most`.
+    It gets what the others leave. While its lease lasts it keeps just that, however often it asks: it has opened them
+    by then, and neither closes nor opens any in the middle of a turn. So the sum of what is open never exceeds `most`.
     """
-    others = {name: lease for name, lease in leases.items() if name != worker and lease.until > now.timestamp()}
-    free = max(0, most - sum(lease.held for lease in others.values()))
-    fair = _fair_shares({**{name: lease.wanted for name, lease in others.items()}, worker: wanted}, most)[worker]
-    return {**others, worker: Lease(min(fair, free), wanted, (now + LEASE).timestamp())}
-
-
-def _fair_shares(wants: Mapping[str, int], most: int) -> dict[str, int]:
-    """Equal parts; what the modest leave of theirs goes to the others (max-min fairness)."""
-    shares = {}
-    for served, (wanted, worker) in enumerate(sorted((wanted, worker) for worker, wanted in wants.items())):
-        shares[worker] = min(wanted, most // (len(wants) - served))
-        most -= shares[worker]
-    return shares
+    living = {name: lease for name, lease in leases.items() if lease.until > now.timestamp()}
+    free = max(0, most - sum(lease.held for lease in living.values()))
+    mine = living[worker].held if worker in living else 0
+    return {**living, worker: Lease(mine or min(wanted, free), (now + LEASE).timestamp())}
 
 
 def without(leases: Mapping[str, Lease], worker: str) -> dict[str, Lease]:

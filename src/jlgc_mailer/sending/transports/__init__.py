@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from jlgc_mailer.errors import MailerError
 from jlgc_mailer.sending.letters import Letter
 from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.states import Stage
@@ -81,9 +80,3 @@ class Trouble:
 
     def __str__(self) -> str:
         return f"The relay {self.place} does not take mail ({self.stage}): {self.problem}."
-
-
-class TransportTrouble(MailerError):
-    """The way out itself failed, where somebody waits for one message."""
-
-    sentence = "{trouble} See to it, and to the settings JLGC_MAILER_SMTP_* or transports.toml."

@@ -13,7 +13,7 @@ import pytest
 from jlgc_mailer.sending.transports import Trouble
 from jlgc_mailer.sending.transports.smtp import SmtpTransport, Timeouts
 from jlgc_mailer.states import Stage
-from tests.sending.transports.smtp.peers import HANG_UP, Script, Talk, following, listening, talking
+from tests.sending.transports.smtp.peers import HANG_UP, Script, Talk, following, listening, talking, wait_until
 from tests.sending.transports.supplies import Stock, a_letter, accepted, letters
 from tests.servers import free_port
 
@@ -108,16 +108,71 @@ def test_a_password_is_asked_for_again_by_each_connection(make_transport: Make, 
     assert next(tokens, None) is None
 
 
-def test_a_relay_that_denies_everybody_charges_nobody(make_transport: Make, make_stock: MakeStock) -> None:
+DENIED = ["554 5.7.1 Relay access denied"]
+
+
+@pytest.mark.parametrize("offers", [["PIPELINING"], []])
+def test_a_relay_that_denies_everybody_is_in_trouble_and_nobody_is_refused(
+    make_transport: Make, make_stock: MakeStock, offers: Sequence[str]
+) -> None:
     """STANDARDS S3: the third denial in a row is the relay's."""
-    script = Script(rcpt={"*": ["554 5.7.1 Relay access denied"]})
-    with listening(following(script)) as site:
+    with listening(following(Script(offers=offers, rcpt={"*": DENIED}))) as site:
         stock = make_stock(letters(10))
         trouble = make_transport(site.port).deliver(stock)
     assert trouble
-    assert (trouble.stage, trouble.problem) == (Stage.RCPT, "554 5.7.1 Relay access denied")
-    assert stock.outcomes == {}
-    assert len(stock.given) == 3
+    assert (trouble.stage, trouble.problem) == (Stage.RCPT, DENIED[0])
+    assert set(stock.statuses.values()) == {"deferred"}
+    assert len(stock.outcomes) == 3
+
+
+def test_readers_behind_three_that_are_denied_get_theirs_in_the_next_turn(
+    make_transport: Make, make_stock: MakeStock
+) -> None:
+    """STANDARDS S3: those denied are charged with an attempt, so others come first, and are refused the second time."""
+    script = Script(rcpt={f"r{number}@example.com": DENIED for number in range(3)})
+    with listening(following(script)) as site:
+        first = make_stock(letters(6))
+        assert make_transport(site.port).deliver(first)
+        assert set(first.outcomes) == {"r0@example.com", "r1@example.com", "r2@example.com"}
+        again = [each._replace(recipient=each.recipient._replace(attempts=2)) for each in letters(3)]
+        second = make_stock([*again, *letters(6)[3:]])
+        assert make_transport(site.port).deliver(second) is None
+    assert second.statuses == accepted(6) | dict.fromkeys(first.outcomes, "refused")
+
+
+def test_a_relay_that_denies_everybody_from_some_moment_on_is_in_trouble(
+    make_transport: Make, make_stock: MakeStock
+) -> None:
+    """STANDARDS S3: a quota that is used up is not the readers' fault, though others got theirs before."""
+    quota = ["550 5.4.5 Daily sending limit exceeded"]
+    script = Script(rcpt={f"r{number}@example.com": quota for number in range(5, 100)})
+    with listening(following(script)) as site:
+        stock = make_stock(letters(100))
+        trouble = make_transport(site.port).deliver(stock)
+    assert trouble
+    assert (trouble.stage, trouble.problem) == (Stage.RCPT, quota[0])
+    denied = {f"r{number}@example.com": "deferred" for number in range(5, 15)}
+    assert stock.statuses == accepted(5) | denied
+
+
+@pytest.mark.parametrize("offers", [["PIPELINING"], []])
+@pytest.mark.parametrize(("number", "expected"), [(1, "deferred"), (2, "refused")])
+def test_a_denial_is_told_when_the_supply_waits_for_it(
+    make_transport: Make, make_stock: MakeStock, offers: Sequence[str], number: int, expected: str
+) -> None:
+    """A batch ends when all of it is answered: the supply is not over before."""
+    script = Script(offers=offers, rcpt={f"r{number - 1}@example.com": DENIED})
+    stock = make_stock(letters(number), is_over=False)
+    with listening(following(script)) as site:
+        transport = make_transport(site.port)
+        worker = threading.Thread(target=transport.deliver, args=(stock,))
+        worker.start()
+        try:
+            wait_until(lambda: len(stock.settled) == number)
+        finally:
+            stock.finish()
+            worker.join()
+    assert stock.statuses == accepted(number) | {f"r{number - 1}@example.com": expected}
 
 
 def test_a_denial_is_the_recipients_once_somebody_was_accepted(make_transport: Make, make_stock: MakeStock) -> None:

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_transport_states")),
     )
     op.add_column("batches", sa.Column("on_wire", sa.Text(), nullable=True))
+    op.add_column("batches", sa.Column("held_until", moment, nullable=True))
     op.add_column("deliveries", sa.Column("name", sa.String(length=255), nullable=False, server_default=sa.text("''")))
     op.add_column("sends", sa.Column("priority", sa.String(length=40), nullable=False, server_default="normal"))
     op.add_column("sends", sa.Column("local_at", moment, nullable=True))

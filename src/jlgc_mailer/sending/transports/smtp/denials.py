@@ -12,6 +12,8 @@ from jlgc_mailer.states import DeliveryStatus, ReplyClass, Stage
 Settled = tuple[Letter, Outcome]
 
 _IN_A_ROW = 3
+_IN_A_ROW_ONCE_TRUSTED = 10  # a few neighbours may have a strict host; a quota or a blocklist hits all who follow
+_QUOTA = "5.4.5"  # "mail system congestion" by RFC 3463; large hosts say it when our quota of a day is used up
 _RELAY_WORDS = re.compile(
     r"relay(ing)?\b.{0,40}\b(denied|not (permitted|allowed)|prohibited|disallowed)"
     r"|(unable|not (permitted|allowed)) to relay|authentication (is )?required",
@@ -20,48 +22,50 @@ _RELAY_WORDS = re.compile(
 
 
 class Denials:
-    """Until somebody was accepted, a denial is held back: it may be about us. The third in a row is."""
+    """Denials in a row, with nobody accepted between them, may be about us; too many are.
+
+    Until that is clear those denied for the first time are held back. Who was attempted before and is denied again is
+    believed at once, so that nobody stands at the head of a batch for ever.
+    """
 
     def __init__(self) -> None:
+        self.verdict: Reply | None = None  # the last denial, once there are too many: the relay takes no mail from us
         self._is_trusted = False
+        self._in_a_row = 0
         self._held: list[Settled] = []
 
-    def trust(self) -> None:
-        """Somebody was accepted as a recipient."""
-        self._is_trusted = True
-
-    def sift(self, settled: Sequence[Settled]) -> list[Settled]:
-        """What may be written down of these and of those held back."""
-        if self._is_trusted:
-            held, self._held = self._held, []
-            return [*settled, *held]
+    def sift(self, settled: Sequence[Settled], *, is_accepting: bool) -> list[Settled]:
+        """What may be written down of these and of those held back; `is_accepting`: somebody was accepted meanwhile."""
+        if is_accepting:
+            self._is_trusted, self._in_a_row = True, 0
+            return [*settled, *self.release()]
         passed: list[Settled] = []
         for each in settled:
-            outcome = each[1]
-            if outcome.stage is Stage.RCPT and outcome.reply and is_denial(outcome.reply):
-                self._held.append(each)
-                continue
-            passed.append(each)
+            (self._held if _is_first_denial(*each) else passed).append(each)
+        self._in_a_row += len(settled) - len(passed)
+        if self._held and self._in_a_row >= (_IN_A_ROW_ONCE_TRUSTED if self._is_trusted else _IN_A_ROW):
+            self.verdict = self._held[-1][1].reply
+            passed += self.release()
         return passed
 
-    @property
-    def verdict(self) -> Reply | None:
-        """The last denial, once there are too many: the relay does not take mail from us."""
-        return self._held[-1][1].reply if len(self._held) >= _IN_A_ROW else None
-
     def release(self) -> list[Settled]:
-        """Those held back, as nobody else was there to compare with: deferred, and refused when it was so before."""
+        """Those held back: deferred, unless somebody was accepted and too few were denied since to doubt the relay."""
         held, self._held = self._held, []
-        return [(letter, outcome if letter.recipient.attempts > 1 else _deferred(outcome)) for letter, outcome in held]
+        if self._is_trusted and not self.verdict:
+            return held
+        return [(letter, replace(outcome, status=DeliveryStatus.DEFERRED)) for letter, outcome in held]
 
 
-def _deferred(outcome: Outcome) -> Outcome:
-    return replace(outcome, status=DeliveryStatus.DEFERRED)
+def _is_first_denial(letter: Letter, outcome: Outcome) -> bool:
+    is_first = letter.recipient.attempts <= 1
+    return is_first and outcome.stage is Stage.RCPT and outcome.reply is not None and is_denial(outcome.reply)
 
 
 def is_denial(reply: Reply) -> bool:
     """Whether a refused recipient may mean that the relay takes nothing from us."""
     kind = classify(reply)
-    if reply.is_transient or kind not in {ReplyClass.POLICY, ReplyClass.OTHER}:
+    if reply.is_transient or kind not in {ReplyClass.POLICY, ReplyClass.NETWORK, ReplyClass.OTHER}:
         return False
-    return reply.code in {503, 530} or kind is ReplyClass.POLICY or _RELAY_WORDS.search(reply.text) is not None
+    if kind is ReplyClass.POLICY or reply.status == _QUOTA:
+        return True
+    return kind is ReplyClass.OTHER and (reply.code in {503, 530} or _RELAY_WORDS.search(reply.text) is not None)

@@ -22,19 +22,17 @@ _FRUITLESS = 6  # connections in a row that ended under their first letter: that
 class Errand:
     """What one call of `SmtpTransport.deliver` does."""
 
-    def __init__(
-        self, place: str, supply: Supply, connections: Connections, manners: Manners, denials: Denials
-    ) -> None:
+    def __init__(self, place: str, supply: Supply, connections: Connections, manners: Manners) -> None:
         self._place = place
         self._supply = supply
         self._connections = connections
         self._manners = manners
-        self._denials = denials
+        self._denials = Denials()
         self._aside: deque[Transaction] = deque()  # taken from the supply, and waiting for a connection
         self._ready: list[tuple[Connection, Conversation, Transaction]] = []
         self._settled: list[Settled] = []
         self._trouble: Trouble | None = None
-        self._is_over = self._is_stopped = False
+        self._is_over = self._is_stopped = self._is_quiet = False
         self._fruitless = 0
 
     def run(self) -> Trouble | None:
@@ -69,6 +67,7 @@ class Errand:
         if not (self._is_stopped or self._trouble):
             self._feed()
             self._open_more()
+        self._is_quiet = not (self._settled or self._aside or self._connections.is_busy)
 
     def _hear(self, connection: Connection) -> None:
         """Take away what its conversation gives, and see what can be done with it next."""
@@ -130,14 +129,13 @@ class Errand:
 
     def _note(self) -> None:
         """What became of letters and whose content follows, written down before an octet of it goes out."""
-        if self._ready:
-            self._denials.trust()
-        settled = self._denials.sift(self._settled)
+        settled = self._denials.sift(self._settled, is_accepting=bool(self._ready))
+        if self._is_quiet:  # nobody follows to compare with, and the supply may be waiting for these
+            settled += self._denials.release()
         if settled or self._ready:
             self._supply.note(settled, [transaction.letter for _, _, transaction in self._ready])
         self._settled.clear()
         if denial := self._denials.verdict:
-            self._supply.put_back([letter for letter, _ in self._denials.release()])
             self._fail(Stage.RCPT, str(denial))
 
     def _proceed(self) -> None:

@@ -6,7 +6,7 @@ _DOUBTS = 2  # a connection may end of anything once
 
 
 class Manners:
-    """The mode in which to talk to a relay, for the life of this process."""
+    """The mode in which to talk to a relay, for the life of its transport, which is one turn of a worker."""
 
     def __init__(self) -> None:
         self.mode = Mode.STEADY

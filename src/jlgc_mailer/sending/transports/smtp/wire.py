@@ -5,7 +5,6 @@ from datetime import datetime
 
 from jlgc_mailer.sending.transports import Supply, Trouble
 from jlgc_mailer.sending.transports.smtp.connections import Connections
-from jlgc_mailer.sending.transports.smtp.denials import Denials
 from jlgc_mailer.sending.transports.smtp.errand import Errand
 from jlgc_mailer.sending.transports.smtp.manners import Manners
 from jlgc_mailer.sending.transports.smtp.relay import Relay
@@ -19,14 +18,13 @@ class SmtpTransport:
         self._place = str(relay)
         self._connections = Connections(relay, clock)
         self._manners = Manners()
-        self._denials = Denials()
 
     def deliver(self, supply: Supply) -> Trouble | None:
         """Send until the supply is over or stopped; or until the relay itself fails, and then why."""
         descriptor = supply.fileno()
         self._connections.listen_to(descriptor)
         try:
-            return Errand(self._place, supply, self._connections, self._manners, self._denials).run()
+            return Errand(self._place, supply, self._connections, self._manners).run()
         except BaseException:
             self._connections.abandon()  # what is on them belongs to nobody any more
             raise
