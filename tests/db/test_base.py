@@ -1,5 +1,7 @@
 """The way into the database: times in UTC, whole transactions, and one sentence when nothing is there."""
 
+import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -176,3 +178,15 @@ def test_a_deadlock_is_not_taken_for_an_absent_database(mailer: Mailer) -> None:
         thread.join(20)
     assert len(errors) == 1
     assert "deadlock" in errors[0]
+
+
+@pytest.mark.parametrize("pair", ["postgresql"], indirect=True)
+def test_a_silent_server_is_given_up_within_half_a_minute(mailer: Mailer) -> None:
+    """The kernel asks for it: a lease lasts a minute, and a worker that hears nothing stops before its end."""
+    with mailer.database.reading() as session:
+        session.execute(text("SELECT 1"))
+        descriptor = session.connection().connection.dbapi_connection.pgconn.socket  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(descriptor)) as wire:
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            assert [wire.getsockopt(socket.IPPROTO_TCP, each) for each in options] == [10, 5, 3, 30_000]
