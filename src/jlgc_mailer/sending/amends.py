@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, select, update
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.db.sending import Batch, Delivery, Send
+from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
 from jlgc_mailer.errors import NotAllowedNow, NotFound
 from jlgc_mailer.mail.address import key_of
+from jlgc_mailer.sending.outcomes import IN_DOUBT
 from jlgc_mailer.sending.schedule import find_send
 from jlgc_mailer.states import BatchStatus, DeliveryStatus, ReplyClass, SendStatus
 
@@ -121,10 +122,13 @@ def _make_ready(session: Session, send_id: int, these: ColumnElement[bool], now:
 
 
 def _defer(session: Session, these: ColumnElement[bool], ids: Row[int, int], now: datetime) -> int:
+    """Whoever may have it from an attempt that stayed uncertain is in doubt still, whatever was refused since."""
+    lost = select(Attempt.id).where(Attempt.delivery_id == Delivery.id, Attempt.outcome == DeliveryStatus.UNCERTAIN)
+    reason = case((lost.exists(), IN_DOUBT))
     deferred = session.execute(
         update(Delivery)
         .where(these, Delivery.id.between(*ids))
-        .values(status=DeliveryStatus.DEFERRED, next_attempt_at=now, first_attempt_at=None)
+        .values(status=DeliveryStatus.DEFERRED, reason=reason, next_attempt_at=now, first_attempt_at=None)
         .returning(Delivery.id)
     )
     return len(deferred.all())

@@ -113,6 +113,17 @@ def read_journal(data: bytes) -> Story:
     return story
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time reads journals back; the others wait. Where the lock cannot be had, nobody is kept."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            file = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            held.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def orphans(folder: Path) -> Generator[tuple[Path, bytes], None, None]:
     """Journals whose workers are gone, each locked while the caller has it; the caller removes it when settled.
 

@@ -119,10 +119,14 @@ def _recipient(each: _Waiting, list_id: int, now: datetime) -> Recipient:
 
 
 def skip_rest(session: Session, claim: Claim) -> None:
-    """If the send of this batch was cancelled, whoever of it still waits is skipped; otherwise nothing happens."""
-    cancelled = select(Send.id).where(Send.id == claim.send_id, Send.status == SendStatus.CANCELLED).exists()
-    mine = Delivery.id.between(claim.first_id, claim.last_id)
-    _skip_as_cancelled(session, and_(mine, Delivery.send_id == claim.send_id, cancelled))
+    """If the send of this batch was cancelled, whoever of it still waits is skipped; otherwise nothing happens.
+
+    Nor does it when the batch was lost to another worker, who may be writing to them at this moment.
+    """
+    ours = select(Batch.id).where(Batch.id == claim.batch_id, Batch.claim == claim.mark)
+    cancelled = select(Send.id).where(Send.id == claim.send_id, Send.status == SendStatus.CANCELLED)
+    within = and_(Delivery.id.between(claim.first_id, claim.last_id), Delivery.send_id == claim.send_id)
+    _skip_as_cancelled(session, and_(within, ours.exists(), cancelled.exists()))
 
 
 def skip_unclaimed(session: Session, send_id: int) -> None:

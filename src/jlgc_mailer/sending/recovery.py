@@ -15,7 +15,7 @@ from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.errors import Unreachable
 from jlgc_mailer.sending import ledger
 from jlgc_mailer.sending.claim import Claim, release
-from jlgc_mailer.sending.journal import Story, orphans, read_journal
+from jlgc_mailer.sending.journal import Story, alone, orphans, read_journal
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.means import Means
 from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
@@ -30,9 +30,10 @@ log = logging.getLogger("jlgc_mailer.sending")
 def recover(means: Means) -> int:
     """Settle the journals of workers that are gone; the number of journals. Doing it twice changes nothing.
 
+    Who comes while another is at it waits: the batch that it would claim next may be in a journal that is being read.
     One that cannot be settled is set aside and logged: it must not keep this machine from its work.
     """
-    with closing(orphans(means.journals)) as found:  # unlocks at once, whatever happens
+    with alone(means.journals), closing(orphans(means.journals)) as found:  # unlocks at once, whatever happens
         return sum(_is_settled(means, path, data) for path, data in found)
 
 
