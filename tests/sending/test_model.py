@@ -50,7 +50,7 @@ from tests.sending import model
 from tests.sending.model import Said, Worker
 
 _READERS, _BATCH, _SENDS = 3, 2, 3
-_SETTINGS = settings(max_examples=40, stateful_step_count=30, derandomize=True)
+_SETTINGS = settings(max_examples=25, stateful_step_count=30)
 _MOST_GONE, _MOST_WAITS, _MOST_ROUNDS = 2, 8, 6
 _TABLES = (Attempt, FeedbackEvent, Delivery, Batch, SendList, Send, Suppression)
 _PEOPLE = (ConsentRecord, Subscription, Subscriber)
