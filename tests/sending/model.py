@@ -103,7 +103,7 @@ class Worker:
         """Record what was heard, look around, draw so many more, prolong the lease: one transaction."""
         with self._means.database.transaction() as session:
             self._record(session)
-            if looks:
+            if looks or self._means.clock() > self._believed_until:  # who stalled for so long looks first
                 self._look(session)
             if not self.is_ending and not self._is_through:
                 self._draw(session, size)

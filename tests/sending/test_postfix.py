@@ -20,7 +20,7 @@ from tests.mta import Delivered, Postfix
 pytestmark = pytest.mark.skipif(mta.missing() is not None, reason=mta.missing() or "")
 
 _MANY, _FEW = 5000, 200
-Verdict = tuple[str, str, int]  # the status of a delivery, and stage and code of its only attempt
+Verdict = tuple[str, str, int | None]  # the status of a delivery, and stage and code of its only attempt
 ACCEPTED: Verdict = ("accepted", "content", 250)
 # Who of forty fares otherwise: neighbours of each kind, so that one refusal meets the next in the pipeline.
 _BARRED: dict[int, Verdict] = {
@@ -49,7 +49,7 @@ def _verdict(number: int) -> Verdict:
 @pytest.fixture(scope="module")
 def server(short_folder: Path) -> Iterator[Postfix]:
     at_rcpt = {
-        _address(number): _REPLIES[code]
+        _address(number): _REPLIES[code or 0]
         for number in range(_MANY)
         for _, stage, code in [_verdict(number)]
         if stage == "rcpt"
