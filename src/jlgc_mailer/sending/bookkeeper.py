@@ -45,12 +45,15 @@ class OpenBatch:
     claim: Claim
     stationery: Stationery
     policy: UncertainPolicy
-    urgent: bool = False
+    urgent: bool
     looked_at: int = 0
     is_through: bool = False
     out: dict[int, Recipient] = field(default_factory=dict)
     not_before: datetime | None = None
     hold: str | None = None
+
+
+_Known = tuple[Stationery, UncertainPolicy, bool]
 
 
 def worker_of(first: Claim) -> str:
@@ -72,7 +75,7 @@ class Bookkeeper:
         self._first: Claim | None = first
         self._worker = worker_of(first)
         self._open: list[OpenBatch] = []
-        self._stationeries: dict[int, Stationery] = {}
+        self._known: dict[int, _Known] = {}  # sends that this transport carries, read once for all their batches
         self._of: dict[int, OpenBatch] = {}
         self._elsewhere: set[int] = set()
         self._queue = Queue(route, means.pace, means.clock)
@@ -174,9 +177,9 @@ class Bookkeeper:
         by_policy: dict[UncertainPolicy, list[Result]] = {}
         for result in results:
             by_policy.setdefault(self._of[result.recipient.delivery_id].policy, []).append(result)
-            self.worked.count(result.outcome.status)
         for policy, its in by_policy.items():
             record(session, its, policy, self._route.name, self._means.retry)
+        self.worked.count(result.outcome.status for result in results)
         self._take_back([result.recipient for result in results])
 
     def _take_back(self, recipients: Sequence[Recipient]) -> None:
@@ -257,7 +260,7 @@ class Bookkeeper:
 
     def _admit_if_carried(self, session: Session, claim: Claim, now: datetime) -> OpenBatch | None:
         """A send that this transport does not carry is left to the next turn, which is to come soon."""
-        if self._route.carries(ledger.list_names(session, claim.send_id)):
+        if claim.send_id in self._known or self._route.carries(ledger.list_names(session, claim.send_id)):
             return self._admit(session, claim)
         self._elsewhere.add(claim.send_id)
         self._claims_until = 0
@@ -265,20 +268,18 @@ class Bookkeeper:
         return None
 
     def _admit(self, session: Session, claim: Claim) -> OpenBatch:
-        send = session.get_one(Send, claim.send_id)
-        is_urgent = send.priority is Priority.URGENT
-        batch = OpenBatch(claim, self._stationery(session, send.id), send.on_uncertain, is_urgent)
+        if claim.send_id not in self._known:
+            self._known[claim.send_id] = self._read(session, claim.send_id)
+        batch = OpenBatch(claim, *self._known[claim.send_id])
         self._open.append(batch)
         self._journal.claim(claim)
         self.worked.batches += 1
         return batch
 
-    def _stationery(self, session: Session, send_id: int) -> Stationery:
-        """Read once for all batches of a send."""
-        if send_id not in self._stationeries:
-            means = self._means
-            self._stationeries[send_id] = ledger.stationery(session, send_id, means.identity, means.signer)
-        return self._stationeries[send_id]
+    def _read(self, session: Session, send_id: int) -> _Known:
+        send = session.get_one(Send, send_id)
+        stationery = ledger.stationery(session, send_id, self._means.identity, self._means.signer)
+        return stationery, send.on_uncertain, send.priority is Priority.URGENT
 
     def _renew(self, session: Session, now: datetime) -> None:
         """Write down who may be on the wire from now on, and prolong the leases; not when nothing has changed."""
@@ -304,8 +305,9 @@ class Bookkeeper:
         self._open.remove(batch)
         if not renew(session, batch.claim, now + self._means.lease, ()):
             return  # it is another worker's by now
-        ledger.skip_rest(session, batch.claim)
         due = ledger.next_due(session, batch.claim, now)
+        if due and ledger.skip_rest(session, batch.claim):
+            due = None
         hold, until = (batch.hold, batch.not_before) if due else (None, None)
         release(session, batch.claim, due, hold, until)
         self.worked.done += due is None

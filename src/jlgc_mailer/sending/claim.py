@@ -6,19 +6,76 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from jlgc_mailer.db.among import among, listed
+from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.sending.uncertain import give_up
 from jlgc_mailer.states import BatchStatus, Priority, SendStatus
 
-_RENEWAL = (
-    update(Batch)
-    .where(Batch.id == bindparam("batch"), Batch.claim == bindparam("mark"))
-    .values(lease_until=bindparam("until"), on_wire=bindparam("intent"))
-)
 _NUDGE_AGAIN_AFTER = timedelta(seconds=15)
+
+# Statements are written once: to build one takes SQLAlchemy longer than to execute it.
+_IS_FREE = or_(Batch.held_until.is_(None), Batch.held_until <= bindparam("now"))
+_IS_READY = and_(Batch.status == BatchStatus.READY, Batch.due_at <= bindparam("now"), _IS_FREE)
+_IS_ABANDONED = and_(Batch.status == BatchStatus.CLAIMED, Batch.lease_until < bindparam("now"))
+_URGENT_FIRST = case((Send.priority == Priority.URGENT, 0), else_=1)
+_CLAIMABLE = (
+    select(Batch.id)
+    .join(Send, Send.id == Batch.send_id)
+    .where(Send.status == bindparam("status"), or_(_IS_READY, _IS_ABANDONED))
+)
+_NEXT = (
+    _CLAIMABLE.add_columns(Batch.send_id, Batch.first_id, Batch.last_id, Batch.on_wire)
+    .order_by(_URGENT_FIRST, Send.served_at.is_not(None), Send.served_at, Batch.due_at, Batch.id)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=Batch)
+)
+_NEXT_OF = _NEXT.where(among(Batch.send_id, "sends"))
+_URGENT = _CLAIMABLE.where(Send.priority == Priority.URGENT).with_only_columns(Send.id).distinct()
+_UNANNOUNCED = (
+    _CLAIMABLE.add_columns(Send.priority)
+    .where(or_(Batch.nudged_at.is_(None), Batch.nudged_at <= bindparam("before")))
+    .order_by(_URGENT_FIRST, Batch.due_at, Batch.id)
+    .limit(bindparam("size"))
+)
+_HELD = (
+    select(Batch.id, Batch.claim)
+    .join(Send, Send.id == Batch.send_id)
+    .where(among(Batch.id, "batches"), Send.status == bindparam("status"))
+)
+_IS_MINE = and_(Batch.id == bindparam("batch"), Batch.claim == bindparam("mark"))
+_TAKING = (
+    update(Batch)
+    .where(Batch.id == bindparam("batch"))
+    .values(
+        status=BatchStatus.CLAIMED,
+        claim=bindparam("mark"),
+        lease_until=bindparam("until"),
+        nudged_at=None,
+        hold=None,
+        held_until=None,
+        on_wire=None,
+    )
+)
+_SERVING = update(Send).where(Send.id == bindparam("send")).values(served_at=bindparam("now"))
+_RENEWAL = update(Batch).where(_IS_MINE).values(lease_until=bindparam("until"), on_wire=bindparam("intent"))
+_RELEASE = (
+    update(Batch)
+    .where(_IS_MINE)
+    .values(
+        status=bindparam("status"),
+        due_at=func.coalesce(bindparam("due", type_=UtcDateTime), Batch.due_at),
+        nudged_at=None,
+        claim=None,
+        lease_until=None,
+        on_wire=None,
+        hold=bindparam("why"),
+        held_until=bindparam("until"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -45,38 +102,21 @@ def claim_next(
     batch whose lease ran out is claimed like a new one: what its worker had on the wire becomes uncertain, and is
     sent again only if the send's policy says so (STANDARDS S4).
     """
-    waiting = _claimable(now, status)
-    if sends is not None:
-        waiting = waiting.where(Batch.send_id.in_(sends))
-    turn = (_urgent_first(), Send.served_at.is_not(None), Send.served_at, Batch.due_at, Batch.id)
-    first = waiting.order_by(*turn).limit(1).with_for_update(skip_locked=True, of=Batch)
-    found = session.execute(first.add_columns(Batch.send_id, Batch.first_id, Batch.last_id, Batch.on_wire)).first()
+    connection, of_these = session.connection(), {} if sends is None else {"sends": listed(sends)}
+    found = connection.execute(_NEXT_OF if of_these else _NEXT, {"now": now, "status": status} | of_these).first()
     if found is None:
         return None
     batch_id, send_id, first_id, last_id, on_wire = found
     claim = Claim(batch_id, send_id, first_id, last_id, secrets.randbits(62))
-    session.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(
-            status=BatchStatus.CLAIMED,
-            claim=claim.mark,
-            lease_until=now + lease,
-            nudged_at=None,
-            hold=None,
-            held_until=None,
-            on_wire=None,
-        )
-    )
-    session.execute(update(Send).where(Send.id == send_id).values(served_at=now))
+    connection.execute(_TAKING, {"batch": batch_id, "mark": claim.mark, "until": now + lease})
+    connection.execute(_SERVING, {"send": send_id, "now": now})
     give_up(session, send_id, json.loads(on_wire or "[]"), now)
     return claim
 
 
 def urgent_waits(session: Session, now: datetime) -> Sequence[int]:
     """The urgent sends that have a batch to claim now."""
-    urgent = _claimable(now).where(Send.priority == Priority.URGENT).with_only_columns(Send.id).distinct()
-    return session.scalars(urgent).all()
+    return session.connection().scalars(_URGENT, {"now": now, "status": SendStatus.SENDING}).all()
 
 
 def renew(session: Session, claim: Claim, until: datetime, on_wire: Collection[int]) -> bool:
@@ -90,20 +130,9 @@ def release(
     session: Session, claim: Claim, due_at: datetime | None, hold: str | None = None, held_until: datetime | None = None
 ) -> None:
     """Give the batch back until `due_at` and the end of a hold, or mark it done when `due_at` is None."""
-    session.execute(
-        update(Batch)
-        .where(_mine(claim))
-        .values(
-            status=BatchStatus.DONE if due_at is None else BatchStatus.READY,
-            due_at=due_at or Batch.due_at,
-            nudged_at=None,
-            claim=None,
-            lease_until=None,
-            on_wire=None,
-            hold=hold,
-            held_until=held_until,
-        )
-    )
+    status = BatchStatus.DONE if due_at is None else BatchStatus.READY
+    values = {"batch": claim.batch_id, "mark": claim.mark, "status": status, "due": due_at}
+    session.connection().execute(_RELEASE, values | {"why": hold, "until": held_until})
 
 
 def hold_send(session: Session, send_id: int, until: datetime, why: str) -> None:
@@ -129,11 +158,8 @@ def end_holds(session: Session) -> None:
 
 def lost(session: Session, claims: Collection[Claim]) -> bool:
     """Whether any of these batches is no longer ours, or its send was paused or cancelled."""
-    held = session.execute(
-        select(Batch.id, Batch.claim)
-        .join(Send, Send.id == Batch.send_id)
-        .where(Batch.id.in_([claim.batch_id for claim in claims]), Send.status == SendStatus.SENDING)
-    )
+    batches = listed(claim.batch_id for claim in claims)
+    held = session.connection().execute(_HELD, {"batches": batches, "status": SendStatus.SENDING})
     ours: Mapping[int, int | None] = dict(iter(held))
     return any(ours.get(claim.batch_id) != claim.mark for claim in claims)
 
@@ -144,9 +170,8 @@ def take_nudges(session: Session, now: datetime, at_most: int) -> Mapping[Priori
     A lost message costs a quarter of a minute; a surplus one finds nothing to claim. More than the workers can begin at
     once would only pile up, as each turn goes on with the next batch by itself.
     """
-    unannounced = or_(Batch.nudged_at.is_(None), Batch.nudged_at <= now - _NUDGE_AGAIN_AFTER)
-    waiting = _claimable(now).where(unannounced).add_columns(Send.priority)
-    chosen = session.execute(waiting.order_by(_urgent_first(), Batch.due_at, Batch.id).limit(at_most)).all()
+    values = {"now": now, "status": SendStatus.SENDING, "before": now - _NUDGE_AGAIN_AFTER, "size": at_most}
+    chosen = session.connection().execute(_UNANNOUNCED, values).all()
     session.execute(update(Batch).where(Batch.id.in_([batch_id for batch_id, _ in chosen])).values(nudged_at=now))
     return {priority: sum(each is priority for _, each in chosen) for priority in Priority}
 
@@ -154,19 +179,3 @@ def take_nudges(session: Session, now: datetime, at_most: int) -> Mapping[Priori
 def forget_nudges(session: Session) -> None:
     """For a broker that has just begun with an empty queue: nothing is announced."""
     session.execute(update(Batch).where(Batch.status != BatchStatus.DONE).values(nudged_at=None))
-
-
-def _claimable(now: datetime, status: SendStatus = SendStatus.SENDING) -> Select[int]:
-    is_free = or_(Batch.held_until.is_(None), Batch.held_until <= now)
-    ready = and_(Batch.status == BatchStatus.READY, Batch.due_at <= now, is_free)
-    abandoned = and_(Batch.status == BatchStatus.CLAIMED, Batch.lease_until < now)
-    of_sends = select(Batch.id).join(Send, Send.id == Batch.send_id).where(Send.status == status)
-    return of_sends.where(or_(ready, abandoned))
-
-
-def _urgent_first() -> ColumnElement[int]:
-    return case((Send.priority == Priority.URGENT, 0), else_=1)
-
-
-def _mine(claim: Claim) -> ColumnElement[bool]:
-    return and_(Batch.id == claim.batch_id, Batch.claim == claim.mark)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, 
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.content.artefacts import artefacts_of, compiled_value
+from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Signer, Stationery
@@ -30,9 +31,9 @@ _IS_DEFERRED = Delivery.status == DeliveryStatus.DEFERRED
 _DUE = (
     select(
         Delivery.id,
-        Delivery.attempts,
+        Delivery.attempts + 1,
         Delivery.first_attempt_at,
-        Delivery.subscriber_id,
+        func.coalesce(Delivery.subscriber_id, 0),
         Delivery.address,
         Delivery.name,
         Delivery.list_id,
@@ -43,8 +44,9 @@ _DUE = (
     .order_by(Delivery.id)
     .limit(bindparam("size"))
 )
-_PENDING = select(Delivery.id).where(_IN_BATCH, _IS_PENDING).limit(1)
-_RETRY = select(func.min(Delivery.next_attempt_at)).where(_IN_BATCH, _IS_DEFERRED)
+_LEFT = select(
+    func.count(case((_IS_PENDING, 1))), func.min(case((_IS_DEFERRED, Delivery.next_attempt_at)), type_=UtcDateTime)
+).where(_IN_BATCH)
 _SKIPPABLE = moves_into(DeliveryStatus.SKIPPED)
 
 
@@ -83,50 +85,31 @@ def take_due(session: Session, claim: Claim, lists: Collection[int], after: int,
     Those who left all of `lists` or were suppressed since planning are skipped here, with the reason (promise 2).
     """
     found = session.connection().execute(_DUE, _range(claim) | {"after": after, "now": now, "size": size}).all()
-    waiting = [_Waiting(*row) for row in found]
+    waiting = [Recipient(*row) for row in found]
     readers = Readers(session, lists, waiting)
     recipients, left, barred = [], [], []
     for each in waiting:
         list_id = readers.list_of(each)
         if readers.is_suppressed(each):
-            barred.append(each.id)
+            barred.append(each.delivery_id)
         elif list_id is None:
-            left.append(each.id)
+            left.append(each.delivery_id)
         else:
-            recipients.append(_recipient(each, list_id, now))
+            recipients.append(each if list_id == each.list_id else each._replace(list_id=list_id))
     _skip(session, barred, SkipReason.SUPPRESSED)
     _skip(session, left, SkipReason.UNSUBSCRIBED)
-    return Due(recipients, waiting[-1].id if len(waiting) == size else None)
+    return Due(recipients, waiting[-1].delivery_id if len(waiting) == size else None)
 
 
-class _Waiting(NamedTuple):
-    """One who is due, as the statement below gives it."""
+def skip_rest(session: Session, claim: Claim) -> bool:
+    """If the send of this batch was cancelled, whoever of it still waits is skipped; whether there was anybody.
 
-    id: int
-    attempts: int
-    first_attempt_at: datetime | None
-    subscriber_id: int | None
-    address: str
-    name: str
-    list_id: int
-    compiled_id: int
-
-
-def _recipient(each: _Waiting, list_id: int, now: datetime) -> Recipient:
-    first = each.first_attempt_at or now
-    number, subscriber_id = each.attempts + 1, each.subscriber_id or 0
-    return Recipient(each.id, number, first, subscriber_id, each.address, each.name, list_id, each.compiled_id)
-
-
-def skip_rest(session: Session, claim: Claim) -> None:
-    """If the send of this batch was cancelled, whoever of it still waits is skipped; otherwise nothing happens.
-
-    Nor does it when the batch was lost to another worker, who may be writing to them at this moment.
+    Nobody is when the batch was lost to another worker, who may be writing to them at this moment.
     """
     ours = select(Batch.id).where(Batch.id == claim.batch_id, Batch.claim == claim.mark)
     cancelled = select(Send.id).where(Send.id == claim.send_id, Send.status == SendStatus.CANCELLED)
     within = and_(Delivery.id.between(claim.first_id, claim.last_id), Delivery.send_id == claim.send_id)
-    _skip_as_cancelled(session, and_(within, ours.exists(), cancelled.exists()))
+    return _skip_as_cancelled(session, and_(within, ours.exists(), cancelled.exists()))
 
 
 def skip_unclaimed(session: Session, send_id: int) -> None:
@@ -142,18 +125,15 @@ def skip_unclaimed(session: Session, send_id: int) -> None:
     _skip_as_cancelled(session, and_(Delivery.send_id == send_id, ended.exists()))
 
 
-def _skip_as_cancelled(session: Session, whom: ColumnElement[bool]) -> None:
-    session.execute(
-        update(Delivery).where(whom, Delivery.status.in_(_SKIPPABLE)).values(_skipped(SkipReason.CANCELLED))
-    )
+def _skip_as_cancelled(session: Session, whom: ColumnElement[bool]) -> bool:
+    waiting = update(Delivery).where(whom, Delivery.status.in_(_SKIPPABLE))
+    return session.connection().execute(waiting.values(_skipped(SkipReason.CANCELLED))).rowcount > 0
 
 
 def next_due(session: Session, claim: Claim, now: datetime) -> datetime | None:
     """When the batch has work: now for pending ones, else at its earliest retry; None when all are settled."""
-    connection = session.connection()
-    if connection.scalar(_PENDING, _range(claim)):
-        return now
-    return connection.scalar(_RETRY, _range(claim))
+    pending, retry = session.connection().execute(_LEFT, _range(claim)).one()
+    return now if pending else retry
 
 
 def _range(claim: Claim) -> dict[str, Any]:

@@ -26,11 +26,14 @@ class Identity:
 
 
 class Recipient(NamedTuple):
-    """One delivery to attempt, as the ledger hands it out; `name` is as it was when the send was planned (M12)."""
+    """One delivery to attempt, as the ledger hands it out; `name` is as it was when the send was planned (M12).
+
+    `attempts` counts the one to come, `first_attempt_at` is None before the first. Nobody has the `subscriber_id` 0.
+    """
 
     delivery_id: int
     attempts: int
-    first_attempt_at: datetime
+    first_attempt_at: datetime | None
     subscriber_id: int
     address: str
     name: str

@@ -1,6 +1,7 @@
 """What delivering needs from outside, and what one turn of it tells."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,11 +41,11 @@ class Means:
 class Worked:
     """What one turn did: attempts by outcome, batches begun and done, and why it stopped early, if it did."""
 
-    outcomes: dict[DeliveryStatus, int] = field(default_factory=dict)
+    outcomes: Counter[DeliveryStatus] = field(default_factory=Counter)
     batches: int = 0
     done: int = 0
     hold: str | None = None
 
-    def count(self, status: DeliveryStatus) -> None:
-        """One more of that outcome."""
-        self.outcomes[status] = self.outcomes.get(status, 0) + 1
+    def count(self, statuses: Iterable[DeliveryStatus]) -> None:
+        """These outcomes more."""
+        self.outcomes.update(statuses)

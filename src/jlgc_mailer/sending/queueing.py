@@ -89,6 +89,9 @@ class Queue:
 
     def admit(self, batch: "OpenBatch", recipients: Sequence[Recipient]) -> Sequence[Recipient]:
         """Those for whom there is room; the others stay pending, and their batch is due again when there may be."""
+        if self._is_free:
+            self._lines.setdefault(_EVERYBODY, _Line()).part(batch).extend([(each, batch) for each in recipients])
+            return recipients
         admitted = [recipient for recipient in recipients if self._admit(batch, recipient)]
         if recipients and not admitted:
             self._full_until = time.monotonic() + _BREATH

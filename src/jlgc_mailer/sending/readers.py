@@ -53,16 +53,15 @@ class Readers:
         connection = session.connection()
         subscribers = listed(each.subscriber_id for each in deliveries if each.subscriber_id is not None)
         keys = listed(key_of(each.address) for each in deliveries)
-        self._lists: dict[int | None, list[int]] = {}
-        for subscriber_id, list_id in connection.execute(_TIES, {"among": subscribers}).all():
-            if list_id in lists:
-                self._lists.setdefault(subscriber_id, []).append(list_id)
+        self._lists = lists
+        self._ties = set(map(tuple, connection.execute(_TIES, {"among": subscribers}).all()))
         self._barred = set(connection.scalars(_BARS, {"among": keys}))
 
     def list_of(self, delivery: Addressed) -> int | None:
         """The list that the letter names: the planned one, or another of the send's that the reader is still on."""
-        still = self._lists.get(delivery.subscriber_id, ())
-        return delivery.list_id if delivery.list_id in still else min(still, default=None)
+        if (delivery.subscriber_id, delivery.list_id) in self._ties:
+            return delivery.list_id
+        return min((each for each in self._lists if (delivery.subscriber_id, each) in self._ties), default=None)
 
     def is_suppressed(self, delivery: Addressed) -> bool:
         """Whether nothing may go to the address."""

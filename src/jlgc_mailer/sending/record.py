@@ -97,7 +97,8 @@ def _consequence(
         return status, None, None
     if status is DeliveryStatus.REFUSED:
         return status, outcome.reply_class.value, None
-    again = next_attempt(retry, recipient.delivery_id, recipient.attempts, recipient.first_attempt_at, outcome.at)
+    first = recipient.first_attempt_at or outcome.at
+    again = next_attempt(retry, recipient.delivery_id, recipient.attempts, first, outcome.at)
     if status is DeliveryStatus.UNCERTAIN:
         return (DeliveryStatus.DEFERRED, IN_DOUBT, again) if again else (status, None, None)
     if again is None:

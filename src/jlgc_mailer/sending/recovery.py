@@ -105,7 +105,7 @@ def _recipient(row: Delivery, number: int, at: datetime) -> Recipient:
     return Recipient(
         delivery_id=row.id,
         attempts=number,
-        first_attempt_at=row.first_attempt_at or at,
+        first_attempt_at=row.first_attempt_at,
         subscriber_id=row.subscriber_id or 0,
         address=row.address,
         name=row.name,

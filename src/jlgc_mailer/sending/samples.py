@@ -44,7 +44,7 @@ def sample_of(
     recipient = Recipient(
         delivery_id=secrets.randbits(62),  # no delivery has it; it only makes the Message-ID unique
         attempts=1,
-        first_attempt_at=now,
+        first_attempt_at=None,
         subscriber_id=_NOBODY,
         address=address,
         name=name,
