@@ -113,8 +113,42 @@ class ConsentAction(StrEnum):
 class FeedbackKind(StrEnum):
     """What an inbound signal is."""
 
-    REFUSAL = "refusal"
+    REFUSAL = "refusal"  # an SMTP reply while we were sending
+    REPORT = "report"  # whatever came back later
+
+
+class FeedbackClass(StrEnum):
+    """What a signal says about its recipient (STANDARDS F6)."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    BLOCK = "block"
+    AUTO_REPLY = "auto-reply"
+    CHALLENGE = "challenge"
     COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+    UNKNOWN = "unknown"
+
+
+class ReportForm(StrEnum):
+    """How the octets of a raw report are to be read: a message (RFC 5322), or what a provider posts to a webhook."""
+
+    MESSAGE = "message"
+    SES = "ses"
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    BREVO = "brevo"
+    GENERIC = "generic"
+
+
+class ReportStatus(StrEnum):
+    """How far a raw report has come. In review it waits for a person."""
+
+    WAITING = "waiting"
+    READ = "read"
+    REVIEW = "review"
+    RESOLVED = "resolved"
 
 
 class Verdict(StrEnum):

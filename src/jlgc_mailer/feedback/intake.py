@@ -9,7 +9,7 @@ from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.mail.verp import delivery_of
-from jlgc_mailer.states import FeedbackKind, ReplyClass
+from jlgc_mailer.states import FeedbackClass, FeedbackKind, ReplyClass
 
 
 def receive_complaint(
@@ -24,7 +24,8 @@ def receive_complaint(
         FeedbackEvent(
             received_at=now,
             source=source,
-            kind=FeedbackKind.COMPLAINT,
+            kind=FeedbackKind.REPORT,
+            feedback_class=FeedbackClass.COMPLAINT,
             delivery_id=delivery.id,
             address_key=key_of(delivery.address),
             reply_class=ReplyClass.OTHER,
