@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jlgc_mailer.db.base import Base, BigId, Key, Moment, ShortText, UtcDateTime, enum_column
@@ -62,7 +62,7 @@ class FeedbackEvent(Base):
     status: Mapped[str | None] = mapped_column(String(12))
     remote_mta: Mapped[str | None] = mapped_column(String(255))
     rule: Mapped[str | None] = mapped_column(String(80))
-    confidence: Mapped[float] = mapped_column(default=1.0, server_default=text("1"))
+    confidence: Mapped[float] = mapped_column(Float, default=1.0, server_default=text("1"))
     diagnosis: Mapped[str] = mapped_column(Text)
     judged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verdict: Mapped[Verdict | None] = mapped_column(enum_column(Verdict))
