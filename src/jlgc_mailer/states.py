@@ -151,17 +151,34 @@ class ReportStatus(StrEnum):
     RESOLVED = "resolved"
 
 
+class MatchedBy(StrEnum):
+    """What in a report names its delivery, or its address."""
+
+    TOKEN = "token"  # noqa: S105  (of the envelope sender)
+    MESSAGE_ID = "message id"
+    ADDRESS = "address"
+
+
 class Verdict(StrEnum):
     """What `feedback.judge` concludes from an event."""
 
     SUPPRESS = "suppress"
+    WITHDRAW = "withdraw"
     NOTE = "note"
+
+
+class BreakerRule(StrEnum):
+    """Why a running send pauses itself (STANDARDS F9)."""
+
+    HARD = "hard bounces"
+    COMPLAINTS = "complaints"
 
 
 class SuppressionReason(StrEnum):
     """Why an address is barred."""
 
     UNKNOWN_USER = "unknown user"
+    UNREACHABLE = "unreachable"
     COMPLAINT = "complaint"
     MANUAL = "manual"
 

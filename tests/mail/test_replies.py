@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jlgc_mailer.mail.replies import Reply, classify, read_reply
-from jlgc_mailer.states import ReplyClass
+from jlgc_mailer.mail.replies import Reply, classify, feedback_class_of, read_reply
+from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,31 @@ def test_any_reply_has_a_class_and_fits_on_a_line(code: int, text: str) -> None:
     assert classify(reply) in ReplyClass
     assert len(reply.text.splitlines()) <= 1
     assert (classify(reply) is ReplyClass.ACCEPTED) == reply.is_positive
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply(550, "No such user", "5.1.1"), FeedbackClass.HARD),
+        (Reply(550, "Disabled", "5.2.1"), FeedbackClass.HARD),
+        (Reply(551, "Moved", "5.1.6"), FeedbackClass.HARD),
+        (Reply(550, "No such host", "5.1.2"), FeedbackClass.HARD),
+        (Reply(556, "Null MX", "5.1.10"), FeedbackClass.HARD),
+        (Reply(552, "Mailbox full", "5.2.2"), FeedbackClass.SOFT),
+        (Reply(550, "Routing loop", "5.4.6"), FeedbackClass.SOFT),
+        (Reply(550, "Listed", "5.7.1"), FeedbackClass.BLOCK),
+        (Reply(550, "SPF fails", "5.7.23"), FeedbackClass.BLOCK),
+        (Reply(554, "Content refused", "5.6.0"), FeedbackClass.BLOCK),
+        (Reply(553, "No SMTPUTF8 here", "5.6.7"), FeedbackClass.UNKNOWN),
+        (Reply(550, "No such user"), FeedbackClass.UNKNOWN),
+        (Reply(554, "Transaction failed", "5.0.0"), FeedbackClass.UNKNOWN),
+        (Reply(450, "No such user for now", "4.1.1"), FeedbackClass.SOFT),
+        (Reply(451, "Try again later", "4.7.1"), FeedbackClass.SOFT),
+        (Reply(451, "Too many messages from you", "4.7.28"), FeedbackClass.BLOCK),
+        (Reply(421, "Not now"), FeedbackClass.SOFT),
+        (None, FeedbackClass.UNKNOWN),
+    ],
+)
+def test_a_refusal_says_what_it_says_about_the_reader(reply: Reply | None, expected: FeedbackClass) -> None:
+    """F5, F6, S3, S12: only a final word on the address is hard; a number without words for it is nothing."""
+    assert feedback_class_of(reply) is expected

@@ -15,7 +15,7 @@ from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import MOST_RESENDS, Outcome, RetryPolicy
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.uncertain import give_up
-from jlgc_mailer.states import DeliveryStatus, FeedbackKind, Stage, UncertainPolicy
+from jlgc_mailer.states import DeliveryStatus, FeedbackClass, FeedbackKind, Stage, UncertainPolicy
 from tests import factories
 
 NOW = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
@@ -85,6 +85,7 @@ def test_every_outcome_becomes_what_it_is(told: Callable[..., Told]) -> None:
     assert (event.kind, event.delivery_id, event.diagnosis) == (
         FeedbackKind.REFUSAL, story.ids[2], "550 5.1.1 No such user",
     )  # fmt: skip
+    assert (event.feedback_class, event.status, event.believed) == (FeedbackClass.HARD, "5.1.1", True)
 
 
 def test_a_deferral_is_due_again_later(told: Callable[..., Told]) -> None:
@@ -154,6 +155,7 @@ def test_after_days_of_deferrals_it_is_given_up(told: Callable[..., Told]) -> No
     late = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, DEFERRED.reply, NOW + timedelta(days=5))
     story.record(late)
     assert story.deliveries == [("refused", "gave up after retries", 1)]
+    assert story.session.scalars(select(FeedbackEvent.feedback_class)).all() == [FeedbackClass.SOFT]
 
 
 def test_hundreds_are_one_statement_on_postgresql(told: Callable[..., Told]) -> None:

@@ -2,11 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy import Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jlgc_mailer.db.base import Base, BigId, Key, Moment, ShortText, UtcDateTime, enum_column
-from jlgc_mailer.states import FeedbackClass, FeedbackKind, ReplyClass, ReportForm, ReportStatus, Verdict
+from jlgc_mailer.states import (
+    BreakerRule,
+    FeedbackClass,
+    FeedbackKind,
+    MatchedBy,
+    ReplyClass,
+    ReportForm,
+    ReportStatus,
+    Verdict,
+)
 
 
 class RawReport(Base):
@@ -34,7 +43,9 @@ class FeedbackEvent(Base):
     """Any inbound signal about an address; `verdict` is empty until it is judged.
 
     `address_key` is empty when nobody knows whom it is about. A report has an event for each of its recipients,
-    numbered by `part`.
+    numbered by `part`. Only what is `believed` can have consequences: what names its delivery by a token of ours that
+    is not too old, or what we heard ourselves while sending (F2). `why` is the reason of disbelief, and then that of
+    the verdict.
     """
 
     __tablename__ = "feedback_events"
@@ -61,11 +72,39 @@ class FeedbackEvent(Base):
     reply_class: Mapped[ReplyClass] = mapped_column(enum_column(ReplyClass), default=ReplyClass.OTHER)
     status: Mapped[str | None] = mapped_column(String(12))
     remote_mta: Mapped[str | None] = mapped_column(String(255))
+    event_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     rule: Mapped[str | None] = mapped_column(String(80))
     confidence: Mapped[float] = mapped_column(Float, default=1.0, server_default=text("1"))
+    matched_by: Mapped[MatchedBy | None] = mapped_column(enum_column(MatchedBy))
+    believed: Mapped[bool] = mapped_column(default=True, server_default=true())
+    why: Mapped[str | None] = mapped_column(Text)
     diagnosis: Mapped[str] = mapped_column(Text)
     judged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verdict: Mapped[Verdict | None] = mapped_column(enum_column(Verdict))
+
+
+class Trip(Base):
+    """That a send paused itself: so many of so many were bad. Once it is resumed, only clearly worse trips it again."""
+
+    __tablename__ = "trips"
+
+    send_id: Mapped[int] = mapped_column(BigId, ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True)
+    rule: Mapped[BreakerRule] = mapped_column(enum_column(BreakerRule), primary_key=True)
+    at: Mapped[Moment]
+    bad: Mapped[int]
+    total: Mapped[int]
+    resumed: Mapped[bool] = mapped_column(default=False)
+
+
+class Alert(Base):
+    """What receivers hold against us and not against a reader (F6): the first of its kind in a send, for operators."""
+
+    __tablename__ = "alerts"
+
+    send_id: Mapped[int] = mapped_column(BigId, ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True)
+    rule: Mapped[str] = mapped_column(String(80), primary_key=True)
+    at: Mapped[Moment]
+    diagnosis: Mapped[str] = mapped_column(Text)
 
 
 class WayIn(Base):
@@ -80,3 +119,13 @@ class WayIn(Base):
     backlog: Mapped[int | None]
     problem: Mapped[str | None] = mapped_column(Text)
     problem_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class WebhookToken(Base):
+    """A token of a signature that does not cover the body: it may bring one body and no other (STANDARDS F10)."""
+
+    __tablename__ = "webhook_tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    report_digest: Mapped[str] = mapped_column(String(64))
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

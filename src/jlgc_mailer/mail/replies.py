@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from jlgc_mailer.states import ReplyClass
+from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 
@@ -23,6 +23,14 @@ _BY_STATUS = {
     "7.1": ReplyClass.POLICY,
 }
 _BY_SUBJECT = {"4": ReplyClass.NETWORK, "6": ReplyClass.CONTENT, "7": ReplyClass.POLICY}
+_FEEDBACK = {
+    ReplyClass.UNKNOWN_USER: FeedbackClass.HARD,
+    ReplyClass.UNKNOWN_HOST: FeedbackClass.HARD,  # with null MX (RFC 7505)
+    ReplyClass.MAILBOX_FULL: FeedbackClass.SOFT,
+    ReplyClass.NETWORK: FeedbackClass.SOFT,
+    ReplyClass.POLICY: FeedbackClass.BLOCK,
+    ReplyClass.CONTENT: FeedbackClass.BLOCK,
+}
 _TEXT_LIMIT = 2000  # characters of a reply that are kept; a server may send anything
 _GREYLIST_WORDS = re.compile(r"grey-?list|gray-?list|try again later", re.IGNORECASE)
 
@@ -70,3 +78,14 @@ def classify(reply: Reply) -> ReplyClass:
         return ReplyClass.OTHER
     _, subject, detail = reply.status.split(".")
     return _BY_STATUS.get(f"{subject}.{detail}") or _BY_SUBJECT.get(subject, ReplyClass.OTHER)
+
+
+def feedback_class_of(reply: Reply | None) -> FeedbackClass:
+    """What a refusal means for its recipient (STANDARDS F6, S3, S12): only the final word on the address is hard.
+
+    A 4xx that we gave up on is no such word, whatever it says of the address.
+    """
+    if reply is None:
+        return FeedbackClass.UNKNOWN
+    kind = _FEEDBACK.get(classify(reply), FeedbackClass.UNKNOWN)
+    return FeedbackClass.SOFT if reply.is_transient and kind is not FeedbackClass.BLOCK else kind

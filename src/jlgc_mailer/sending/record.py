@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.mail.address import key_of
+from jlgc_mailer.mail.replies import feedback_class_of
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import IN_DOUBT, MOST_RESENDS, Outcome, RetryPolicy, next_attempt
-from jlgc_mailer.states import DeliveryStatus, FeedbackClass, FeedbackKind, ReplyClass, UncertainPolicy
+from jlgc_mailer.states import DeliveryStatus, FeedbackKind, ReplyClass, UncertainPolicy
 
 _OPEN = (DeliveryStatus.UNCERTAIN, DeliveryStatus.DEFERRED)  # no news about what was given up: its batch may be done
 LOST = "the connection or the worker ended after the message and before its reply"
@@ -209,9 +210,10 @@ def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
         "received_at": outcome.at,
         "source": f"smtp {outcome.stage}",
         "kind": FeedbackKind.REFUSAL,
-        "feedback_class": FeedbackClass.UNKNOWN,
+        "feedback_class": feedback_class_of(outcome.reply),
         "delivery_id": recipient.delivery_id,
         "address_key": key_of(recipient.address),
         "reply_class": outcome.reply_class,
+        "status": outcome.reply.status if outcome.reply else None,
         "diagnosis": str(outcome.reply),
     }

@@ -1,4 +1,4 @@
-"""Leaving by the link of a message: whom the link belongs to, what it ends, and ending it (STANDARDS M10, M11, L4)."""
+"""Leaving by what a message carries: whom it belongs to, what it ends, and ending it (STANDARDS M10, M11, L4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def read_link(session: Session, keyring: Keyring, token: str) -> Link | None:
     subscriber_id, send_id = numbers
     if subscriber_id == _TEST_SUBSCRIBER:
         return Link(subscriber_id, Standing.TEST)
-    return _link(session, subscriber_id, send_id)
+    return link_of(session, subscriber_id, send_id)
 
 
 def leave(session: Session, link: Link, evidence: Evidence, now: datetime) -> None:
@@ -57,7 +57,8 @@ def leave(session: Session, link: Link, evidence: Evidence, now: datetime) -> No
         unsubscribe(session, link.subscriber_id, [each.id for each in link.lists], evidence, now)
 
 
-def _link(session: Session, subscriber_id: int, send_id: int) -> Link:
+def link_of(session: Session, subscriber_id: int, send_id: int | None) -> Link:
+    """What the link in a send's message to that subscriber stands for; without a send, all newsletters."""
     ties = _ties(session, subscriber_id)
     lists = _lists(session, send_id, ties)
     subscriber = session.get(Subscriber, subscriber_id)
@@ -73,12 +74,12 @@ def _ties(session: Session, subscriber_id: int) -> dict[int, SubscriptionStatus]
     return {row.list_id: row.status for row in session.execute(mine)}
 
 
-def _lists(session: Session, send_id: int, ties: dict[int, SubscriptionStatus]) -> list[MailingList]:
+def _lists(session: Session, send_id: int | None, ties: dict[int, SubscriptionStatus]) -> list[MailingList]:
     """The lists of the send that the person has to do with, or all of them.
 
     A send that is not known, as after a restored backup, must not hold anybody back: then all lists count.
     """
-    send = session.get(Send, send_id)
+    send = session.get(Send, send_id) if send_id is not None else None
     if send is None:
         return list(session.scalars(select(MailingList).where(MailingList.id.in_(ties)).order_by(MailingList.id)))
     return [each for each in send.lists if each.id in ties] or list(send.lists)
