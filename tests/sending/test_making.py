@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -67,9 +68,9 @@ def test_whoever_is_not_handed_out_is_told_and_can_be_taken_back(making: Making)
     assert made is not None
     begun = {each.delivery_id for each in making.pending()}
     assert {made[0].delivery_id} | begun | {each.delivery_id for each, _ in waiting} == set(range(1, 101))
-    assert {each.delivery_id for each in making.drain()} == begun
+    making.take_back(waiting)
     assert making.pending() == []
-    assert rest(making, waiting) == sorted(each for each in range(2, 101) if each not in begun)
+    assert rest(making, waiting) == list(range(2, 101))
 
 
 def test_a_letter_that_cannot_be_made_stands_in_nobodys_way(kind: Callable[[Make], Making]) -> None:
@@ -108,3 +109,47 @@ def test_a_fault_of_the_maker_is_told_to_whoever_asks() -> None:
     with pytest.raises(ZeroDivisionError):
         making.next(orders(1))
     making.close()
+
+
+class Gate:
+    """A maker that waits at the gate before each letter."""
+
+    def __init__(self) -> None:
+        self.open = threading.Semaphore(0)
+        self.reached = threading.Semaphore(0)
+
+    def make(self, recipient: Recipient, stationery: Stationery) -> Letter:
+        self.reached.release()
+        assert self.open.acquire(timeout=10)
+        return letter(recipient, stationery)
+
+
+def test_nobody_is_out_of_sight_while_the_wire_waits_for_a_letter() -> None:
+    """Promise 2: whoever leaves at this moment can be told apart."""
+    gate, waiting = Gate(), orders(*range(1, 41))
+    making = MakingAhead(gate.make)
+    with ThreadPoolExecutor(1) as wire:
+        first = wire.submit(making.next, waiting)
+        assert gate.reached.acquire(timeout=10)
+        seen = [each.delivery_id for each in making.pending()] + [each.delivery_id for each, _ in waiting]
+        assert seen == list(range(1, 41))
+        gate.open.release(40)
+        assert first.result(10)[0].delivery_id == 1
+    making.close()
+
+
+def test_what_is_taken_back_ends_with_the_letter_that_is_being_made() -> None:
+    """Promise 7: a pause does not wait for all that was begun; and an urgent letter goes before it."""
+    gate, waiting = Gate(), orders(*range(1, 41))
+    making = MakingAhead(gate.make)
+    with ThreadPoolExecutor(1) as wire:
+        first = wire.submit(making.next, waiting)
+        assert gate.reached.acquire(timeout=10)
+        assert gate.reached.acquire(timeout=10)
+        making.take_back(waiting)
+        assert [each.delivery_id for each, _ in waiting] == list(range(1, 41))
+        waiting.appendleft(orders(99)[0])
+        gate.open.release(40)
+        assert first.result(10)[0].delivery_id == 99
+    making.close()
+    assert making.pending() == []

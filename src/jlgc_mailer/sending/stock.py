@@ -120,6 +120,7 @@ class Stock:
         """These may go out; their intent is committed."""
         fresh = [(recipient, stationery) for recipient in recipients]
         if urgent:
+            self._making.take_back(self._waiting)
             self._waiting.extendleft(reversed(fresh))
         else:
             self._waiting.extend(fresh)
@@ -165,7 +166,7 @@ class Stock:
     def stop(self) -> None:
         """Nothing more goes out; who waits is handed back with `fetch`."""
         self._stopped = True
-        self._returned.extend(self._making.drain())
+        self._making.take_back(self._waiting)
         self._returned.extend(recipient for recipient, _ in _drained(self._waiting))
         self._tell_wire()
 
