@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import func, select, text
 
+from bench.postfix import SESSIONS
 from bench.programs import running
 from jlgc_mailer.audience.lists import create_list
 from jlgc_mailer.bootstrap import Mailer, utc_now
@@ -65,6 +66,7 @@ class Installation:
             "broker_url": f"{self.broker}/{numbers[home]}",
             "secret_keys": _SECRET,
             "smtp_port": str(smtp_port),
+            "smtp_connections": str(SESSIONS),
         }
 
     def mailer(self, home: str = "", smtp_port: int = 25) -> Mailer:

@@ -1,6 +1,7 @@
 """Real worker processes of the product, each in a home of its own, and what a send through one of them takes."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,12 @@ from jlgc_mailer.states import Priority
 _PRODUCT = (Path(sys.executable).with_name("jlgc-mailer"), "worker", "--concurrency", "1")
 _WITH_ED25519 = (sys.executable, "-m", "bench.ed25519_worker")
 _KEYS = {"": (), "rsa": (Algorithm.RSA,), "ed25519": (Algorithm.RSA, Algorithm.ED25519)}
+_IMPORTS = """
+import celery.apps.worker, celery.concurrency.prefork, kombu.transport.redis, sqlalchemy.orm, psycopg, pydantic_settings
+import sqlalchemy.dialects.postgresql.psycopg
+status = open("/proc/self/status").read()
+print(status.partition("VmRSS:")[2].split()[0])
+"""
 _PATIENCE = 120
 _GLANCE = 0.1  # seconds; looking more often would take time from the worker
 
@@ -92,6 +99,13 @@ def readiness(installed: Installation, smtp_port: int) -> tuple[float, float]:
         takes = time.perf_counter() - began
         worker.wait_until_done(1)
         return takes, time.perf_counter() - began
+
+
+def imports_alone() -> tuple[float, float]:
+    """What no worker can be below: the seconds and the megabytes of a process that imports its libraries and ends."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", _IMPORTS], check=True, capture_output=True)
+    return time.perf_counter() - began, int(done.stdout) / 1024
 
 
 def _write_keys(mailer: Mailer, home: str) -> None:

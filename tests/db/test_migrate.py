@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
@@ -57,6 +58,54 @@ def test_an_empty_database_becomes_what_the_models_say(empty: Database) -> None:
     require_current(empty)
     with empty.engine.connect() as connection:
         assert differences(connection) == []
+
+
+_LEDGER = """
+    INSERT INTO issues (id, slug, created_at) VALUES (1, 'a', MOMENT);
+    INSERT INTO revisions (id, issue_id, number, digest, content, frozen_at) VALUES (1, 1, 1, 'd', '{}', MOMENT);
+    INSERT INTO mailing_lists (id, name, title_en, title_ja, created_at) VALUES (1, 'n', 'N', 'N', MOMENT);
+    INSERT INTO compiled_artefacts
+        (id, revision_id, language, recipe, sender, subject, html, text, slots, compiled_at)
+        VALUES (1, 1, 'en', 'r', 's', 's', 'h', 't', '[]', MOMENT);
+    INSERT INTO sends (id, revision_id, recipe, status, due_at, zone, on_uncertain, batch_size, created_at)
+        VALUES (1, 1, 'r', 'sending', MOMENT, 'UTC', 'hold', 5, MOMENT);
+    INSERT INTO subscribers (id, address, address_key, name, language, created_at)
+        VALUES (1, 'a@b', 'a@b', 'Nm', 'en', MOMENT);
+    INSERT INTO deliveries (id, send_id, subscriber_id, list_id, compiled_id, address, status, attempts)
+        VALUES (10, 1, 1, 1, 1, 'a@b', 'deferred', 2);
+    INSERT INTO attempts (delivery_id, number, at, outcome, stage, code, status, text, transport)
+        VALUES (10, 1, MOMENT, 'deferred', 'rcpt', 451, '4.7.1', 'x y', 'main')
+""".replace("MOMENT", "'2026-01-01 00:00:00'")
+
+
+@pytest.fixture(params=KNOWN)
+def earlier(request: pytest.FixtureRequest, empty: Database) -> Database:
+    """A database of each version there has been, with a delivery and its attempt in it."""
+    config = jlgc_mailer.db.migrate._config()
+    with empty.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, request.param)
+        for statement in _LEDGER.split(";"):
+            connection.execute(text(statement))
+    return empty
+
+
+def test_every_earlier_version_becomes_the_present_one_and_keeps_what_is_in_it(earlier: Database) -> None:
+    migrate(earlier)
+    require_current(earlier)
+    with earlier.engine.connect() as connection:
+        assert differences(connection) == []
+        kept = connection.execute(text("SELECT delivery_id, number, outcome, code, text FROM attempts")).one()
+        assert tuple(kept) == (10, 1, "deferred", 451, "x y")
+        assert connection.scalar(text("SELECT status FROM deliveries WHERE id = 10")) == "deferred"
+
+
+def test_every_earlier_version_can_be_dropped_and_made_anew(earlier: Database) -> None:
+    drop_everything(earlier)
+    with earlier.engine.connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    migrate(earlier)
+    require_current(earlier)
 
 
 def test_the_comparison_of_models_and_tables_sees_a_difference(mailer: Mailer) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from jlgc_mailer.bootstrap import utc_now
 from jlgc_mailer.mail.tokens import Keyring
-from jlgc_mailer.sending.bookkeeper import OpenBatch
 from jlgc_mailer.sending.claim import Claim
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Identity, Recipient, Stationery
+from jlgc_mailer.sending.open_batch import OpenBatch
 from jlgc_mailer.sending.pace.in_process import InProcessPace
 from jlgc_mailer.sending.pace.limits import Limits
 from jlgc_mailer.sending.queueing import Queue

@@ -4,18 +4,20 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Boolean, bindparam
+from sqlalchemy import bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class among(FunctionElement[bool]):  # noqa: N801  (it stands in queries like a function)
-    """Whether the column is one of the values of the parameter `name`, which `listed` writes."""
+class among(FunctionElement[Any]):  # noqa: N801  (it stands in queries like a function)
+    """Whether the column is one of the values of the parameter `name`, which `listed` writes.
+
+    It has no type: were it a Boolean, "= 1" would be written behind it for SQLite, which then uses no index.
+    """
 
     inherit_cache = True
-    type = Boolean()
 
     def __init__(self, column: InstrumentedAttribute[Any], name: str = "among") -> None:
         super().__init__(column, bindparam(name))

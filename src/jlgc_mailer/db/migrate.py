@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect
+from sqlalchemy import MetaData
 
 from jlgc_mailer.db.base import Base, Database
 from jlgc_mailer.db.version import known_version
@@ -21,10 +21,11 @@ def migrate(database: Database) -> None:
 
 def drop_everything(database: Database) -> None:
     """Remove all our tables and their data. Only the demo does this, and only to its own database."""
+    ours = {*Base.metadata.tables, "alembic_version"}
+    there = MetaData()  # as they are: those of an earlier version may depend on each other otherwise
     with database.engine.begin() as connection:
-        Base.metadata.drop_all(connection)
-        if inspect(connection).has_table("alembic_version"):
-            connection.exec_driver_sql("DROP TABLE alembic_version")
+        there.reflect(connection, only=lambda name, _: name in ours, resolve_fks=False)
+        there.drop_all(connection)
 
 
 def _config() -> Config:

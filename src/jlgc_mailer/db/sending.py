@@ -119,15 +119,12 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempts"
-    __table_args__ = (
-        Index("ix_attempts_delivery_id_number", "delivery_id", "number", unique=True),
-        Index("ix_attempts_at", "at", postgresql_using="brin"),
-    )
+    __table_args__ = (Index("ix_attempts_delivery_id_number", "delivery_id", "number", unique=True),)
 
     id: Mapped[Key]
     delivery_id: Mapped[int] = mapped_column(BigId)
     number: Mapped[int]
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     outcome: Mapped[DeliveryStatus] = mapped_column(enum_column(DeliveryStatus))
     stage: Mapped[Stage] = mapped_column(enum_column(Stage))
     code: Mapped[int | None]

@@ -8,7 +8,6 @@ is open while the pace or the wire is waited for (promise 5).
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -21,36 +20,20 @@ from jlgc_mailer.sending.claim import Claim, claim_next, hold_send, lost, releas
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Recipient, Stationery
 from jlgc_mailer.sending.means import Means, Worked
+from jlgc_mailer.sending.open_batch import OpenBatch
 from jlgc_mailer.sending.plan import plan_due
-from jlgc_mailer.sending.queueing import Queue, defer
+from jlgc_mailer.sending.queueing import Queue
 from jlgc_mailer.sending.readers import departed
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.routes import Route
 from jlgc_mailer.sending.stock import Stock
+from jlgc_mailer.sending.stride import Stride
 from jlgc_mailer.sending.transports import Trouble
 from jlgc_mailer.states import Priority, UncertainPolicy
 
 _LOOK_EVERY = 0.2  # seconds; a pause has to be felt within one (promise 7)
-_SMALLEST_STRIDE = 20
-_LARGEST_STRIDE = 512  # one cycle costs some milliseconds: shared by so many it is a small part of sending them
-_QUICK, _SLOW = 0.15, 0.6  # seconds that a stride lasts
 _CONNECT_EVERY = 10  # seconds
 _BELIEVED = 0.8  # of a lease: then a worker that cannot reach the database stops, before another takes over
-
-
-@dataclass
-class OpenBatch:
-    """A claimed batch: how far it was looked at, and who of it is somewhere on the way."""
-
-    claim: Claim
-    stationery: Stationery
-    policy: UncertainPolicy
-    urgent: bool
-    looked_at: int = 0
-    is_through: bool = False
-    out: dict[int, Recipient] = field(default_factory=dict)
-    not_before: datetime | None = None
-    hold: str | None = None
 
 
 _Known = tuple[Stationery, UncertainPolicy, bool]
@@ -79,9 +62,9 @@ class Bookkeeper:
         self._of: dict[int, OpenBatch] = {}
         self._elsewhere: set[int] = set()
         self._queue = Queue(route, means.pace, means.clock)
-        self._stride = _SMALLEST_STRIDE
+        self._stride = Stride()
         self._claims_until = time.monotonic() + means.turn.total_seconds()
-        self._drawn_at = self._look_at = self._renew_at = 0.0
+        self._look_at = self._renew_at = 0.0
         self._has_changed = False
         self._connect_at = time.monotonic() + _CONNECT_EVERY
         self._has_more = True
@@ -139,7 +122,7 @@ class Bookkeeper:
         self._queue.unattempted(returned)
         self._take_back(self._queue.hand_over(self._stock))
         self._keep_connections()
-        self._stock.enough = self._stride // 2 if self._has_more else -1
+        self._stock.enough = self._stride.enough if self._has_more else -1
         if self._queue.is_full or self._stock.size + self._queue.size > self._stock.enough:
             self._stock.hungry.clear()
             if self._stock.is_answered:  # during the cycle: nobody says so again
@@ -217,15 +200,14 @@ class Bookkeeper:
         if self._queue.closed_until:
             self._hold(session, *self._queue.closed_until)
             return
-        if self._queue.is_full or self._stock.size + self._queue.size > self._stride // 2:
+        if self._queue.is_full or self._stock.size + self._queue.size > self._stride.enough:
             return
         batch = self._drawable(session, now)
         self._has_more = batch is not None
         if batch is None:
             return
-        self._adapt_stride()
         lists = batch.stationery.lists
-        due = ledger.take_due(session, batch.claim, lists, batch.looked_at, self._stride, now)
+        due = ledger.take_due(session, batch.claim, lists, batch.looked_at, self._stride.next(), now)
         self._has_changed = True
         for recipient in self._queue.admit(batch, due.recipients):
             batch.out[recipient.delivery_id] = recipient
@@ -236,17 +218,9 @@ class Bookkeeper:
         """The transport has to wait: so do all batches, instead of being looked at one by one."""
         self._claims_until = 0
         for batch in self._open:
-            defer(batch, until, why)
+            batch.defer(until, why)
             batch.is_through = True
             hold_send(session, batch.claim.send_id, until, why)
-
-    def _adapt_stride(self) -> None:
-        """Larger while the wire is quick, small while it is slow: if the machine dies, it is what is uncertain."""
-        pause, self._drawn_at = time.monotonic() - self._drawn_at, time.monotonic()
-        if pause < _QUICK:
-            self._stride = min(self._stride * 2, _LARGEST_STRIDE)
-        elif pause > _SLOW:
-            self._stride = max(self._stride // 2, _SMALLEST_STRIDE)
 
     def _drawable(self, session: Session, now: datetime) -> OpenBatch | None:
         """The urgent batches first; a new one when all are through and this turn has not lasted long enough."""

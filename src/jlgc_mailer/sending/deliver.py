@@ -93,7 +93,7 @@ def _work(means: Means, claim: Claim, route: Route, connections: int) -> Worked:
     all_recorded = False
     try:
         with (
-            Stock(journal, means.clock) as stock,
+            Stock(journal, means.clock, ahead=means.signer is not None) as stock,
             closing(means.open_transport(route, connections)) as transport,
             Bookkeeper(means, route, journal, stock, claim) as bookkeeper,
         ):

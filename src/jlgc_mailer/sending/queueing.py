@@ -8,23 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from jlgc_mailer.sending.letters import Recipient
+from jlgc_mailer.sending.open_batch import OpenBatch
 from jlgc_mailer.sending.pace import Pace
 from jlgc_mailer.sending.pace.budgets import why_slow
 from jlgc_mailer.sending.pace.groups import group_of
 from jlgc_mailer.sending.routes import Route
 from jlgc_mailer.sending.stock import Stock
 
-if TYPE_CHECKING:
-    from jlgc_mailer.sending.bookkeeper import OpenBatch
-
 _PATIENCE = timedelta(seconds=2)  # for longer nobody waits on a worker: the batch is put back
 _ROOM = 50  # for each slow receiver, or for a second of its rate: these are uncertain if the machine dies
 _BREATH = 0.1  # seconds between strides in which nobody finds room: a list of a million such is not run through
 _EVERYBODY = ""  # the group of all receivers that have no rate of their own
-Entry = tuple[Recipient, "OpenBatch"]
+Entry = tuple[Recipient, OpenBatch]
 
 
 @dataclass
@@ -44,7 +41,7 @@ class _Line:
         """How many have no slot."""
         return len(self) - self.promised
 
-    def part(self, batch: "OpenBatch") -> deque[Entry]:
+    def part(self, batch: OpenBatch) -> deque[Entry]:
         """Where the recipients of this batch stand."""
         return self.urgent if batch.urgent else self.others
 
@@ -87,7 +84,7 @@ class Queue:
         """Whether it is too early to draw more: there was no room for anybody just now."""
         return time.monotonic() < self._full_until
 
-    def admit(self, batch: "OpenBatch", recipients: Sequence[Recipient]) -> Sequence[Recipient]:
+    def admit(self, batch: OpenBatch, recipients: Sequence[Recipient]) -> Sequence[Recipient]:
         """Those for whom there is room; the others stay pending, and their batch is due again when there may be."""
         if self._is_free:
             self._lines.setdefault(_EVERYBODY, _Line()).part(batch).extend([(each, batch) for each in recipients])
@@ -97,17 +94,17 @@ class Queue:
             self._full_until = time.monotonic() + _BREATH
         return admitted
 
-    def _admit(self, batch: "OpenBatch", recipient: Recipient) -> bool:
+    def _admit(self, batch: OpenBatch, recipient: Recipient) -> bool:
         group = self._group(recipient)
         line = self._lines.setdefault(group, _Line())
         hindrance = self._hindrance(group, batch, line)
         if hindrance:
-            defer(batch, *hindrance)
+            batch.defer(*hindrance)
             return False
         line.part(batch).append((recipient, batch))
         return True
 
-    def _hindrance(self, group: str, batch: "OpenBatch", line: _Line) -> tuple[datetime, str] | None:
+    def _hindrance(self, group: str, batch: OpenBatch, line: _Line) -> tuple[datetime, str] | None:
         """Until when and why one more cannot be admitted. Only urgent ones keep urgent ones out."""
         closed = self._closed.get(group)
         if closed and not batch.urgent and closed[0] > self._clock():
@@ -185,7 +182,7 @@ class Queue:
             self._closed[group] = until, why
             entries += self._lines[group].leave()
         for _, batch in entries:
-            defer(batch, until, why)
+            batch.defer(until, why)
         return [recipient for recipient, _ in entries]
 
     def _group(self, recipient: Recipient) -> str:
@@ -193,9 +190,3 @@ class Queue:
             return _EVERYBODY
         group = group_of(recipient.address.rpartition("@")[2])
         return group if group in self._slow else _EVERYBODY
-
-
-def defer(batch: "OpenBatch", until: datetime, why: str) -> None:
-    """The batch is due again when the first of those whom it had to leave out can go."""
-    if batch.not_before is None or until < batch.not_before:
-        batch.not_before, batch.hold = until, why

@@ -19,6 +19,7 @@ from jlgc_mailer.errors import UnsafeValue
 from jlgc_mailer.mail.replies import Reply
 from jlgc_mailer.sending.journal import Journal
 from jlgc_mailer.sending.letters import Letter, Recipient, Stationery
+from jlgc_mailer.sending.making import Making, MakingAhead, MakingAtOnce, Order, first_of
 from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.sending.record import Result
 from jlgc_mailer.states import DeliveryStatus, Stage
@@ -28,12 +29,13 @@ log = logging.getLogger("jlgc_mailer.sending")
 
 
 class Stock:
-    """A Supply whose letters are made at the moment they are asked for (promise 2)."""
+    """A Supply whose letters are made when they are asked for, or a few ahead; none is for who has left (promise 2)."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
+    def __init__(self, journal: Journal, clock: Callable[[], datetime], *, ahead: bool = False) -> None:
         self._journal = journal
         self._clock = clock
-        self._waiting: deque[tuple[Recipient, Stationery]] = deque()
+        self._waiting: deque[Order] = deque()
+        self._making: Making = MakingAhead(self._made) if ahead else MakingAtOnce(self._made)
         self._results: deque[Result] = deque()
         self._returned: deque[Recipient] = deque()
         self._departed: set[int] = set()
@@ -53,6 +55,7 @@ class Stock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._making.close()
         os.close(self._reader)
         os.close(self._writer)
 
@@ -69,13 +72,12 @@ class Stock:
                 pass
 
     def next(self) -> Letter | None:
-        """The next letter, made now."""
-        while self._waiting:
-            recipient, stationery = self._waiting.popleft()
+        """The next letter to somebody who has not left."""
+        while following := self._making.next(self._waiting):
+            recipient, made = following
             if recipient.delivery_id in self._departed:
                 self._returned.append(recipient)
                 continue
-            made = self._made(recipient, stationery)
             if isinstance(made, Letter):
                 self._out.add(recipient.delivery_id)
                 return made
@@ -86,7 +88,7 @@ class Stock:
     @property
     def is_over(self) -> bool:
         """Whether no more letters will come."""
-        return self._over and not self._waiting
+        return self._over and not self.size
 
     @property
     def is_stopped(self) -> bool:
@@ -102,7 +104,7 @@ class Stock:
         for letter, outcome in settled:
             self._results.append(Result(letter.recipient, outcome))
             self._out.discard(letter.recipient.delivery_id)
-        if len(self._waiting) <= self.enough or self.is_answered:
+        if self.size <= self.enough or self.is_answered:
             self._tell_bookkeeper()
 
     def put_back(self, letters: Sequence[Letter]) -> None:
@@ -118,6 +120,7 @@ class Stock:
         """These may go out; their intent is committed."""
         fresh = [(recipient, stationery) for recipient in recipients]
         if urgent:
+            self._making.take_back(self._waiting)
             self._waiting.extendleft(reversed(fresh))
         else:
             self._waiting.extend(fresh)
@@ -143,16 +146,17 @@ class Stock:
     @property
     def is_answered(self) -> bool:
         """Whether the wire has nothing to do, and outcomes wait to be fetched."""
-        return bool(self._results) and not (self._waiting or self._out)
+        return bool(self._results) and not (self.size or self._out)
 
     @property
     def size(self) -> int:
         """How many wait to be written to."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._making.pending())
 
     def waiting(self) -> list[int]:
-        """The deliveries whose letters are not made yet."""
-        return [recipient.delivery_id for recipient, _ in list(self._waiting)]
+        """The deliveries whose letters are not handed out yet."""
+        waiting = [recipient for recipient, _ in list(self._waiting)]
+        return [recipient.delivery_id for recipient in self._making.pending() + waiting]
 
     def finish(self) -> None:
         """No more will come."""
@@ -162,6 +166,7 @@ class Stock:
     def stop(self) -> None:
         """Nothing more goes out; who waits is handed back with `fetch`."""
         self._stopped = True
+        self._making.take_back(self._waiting)
         self._returned.extend(recipient for recipient, _ in _drained(self._waiting))
         self._tell_wire()
 
@@ -188,7 +193,6 @@ class Stock:
 def _drained(queue: deque[Item]) -> list[Item]:
     """All that is in it; another thread may take some at the same time."""
     items = []
-    with contextlib.suppress(IndexError):
-        while True:
-            items.append(queue.popleft())
+    while item := first_of(queue):
+        items.append(item)
     return items

@@ -12,7 +12,8 @@ from jlgc_mailer.states import Stage
 class Supply(Protocol):
     """Where a transport gets its letters, and whom it tells what became of them.
 
-    A transport calls it from one thread. Every call returns at once but `note`, which may take a write to disk.
+    A transport calls it from one thread. Calls return at once but for `note`, which may take a write to disk, and
+    `next`, which may take as long as making a letter.
     """
 
     def fileno(self) -> int:
