@@ -210,6 +210,22 @@ def test_automatic_replies_trouble_nobody_and_the_unclear_waits(desk: Desk) -> N
     assert desk.reports == [*READ * 2, (ReportStatus.REVIEW, "what it says is not clear")]
 
 
+@pytest.mark.parametrize("rule", ["delayed", "ses.delayed", "mailgun.failed.temporary"])
+def test_a_delay_counts_for_nothing_as_another_word_will_follow(desk: Desk, rule: str) -> None:
+    """F9: three late letters in a month are no failures."""
+    event = desk.hears(Signal(FeedbackClass.SOFT, "r0@example.com", "4.4.7", rule=rule), to=desk.past.token())
+    assert (event.believed, event.why) == (False, "it is only late")
+    assert desk.reports == READ
+
+
+def test_of_more_recipients_than_are_read_a_person_is_told(desk: Desk) -> None:
+    many = Signal(FeedbackClass.SOFT, "r0@example.com", "4.2.2", rule="full")
+    desk.comes(to=desk.past.token())
+    assert desk.read(dict.fromkeys(ReportForm, lambda body: (many,) * 10_001)) == 1
+    assert len(desk.past.events) == 10_000
+    assert desk.reports == [(ReportStatus.REVIEW, "it names 10001 recipients, of which 10000 are read")]
+
+
 def test_a_report_without_anything_to_say_is_read(desk: Desk) -> None:
     """F10: as of an event that a provider has and we do not care for."""
     desk.comes(form=ReportForm.SENDGRID)

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
 
 from jlgc_mailer.audience.suppression import in_force, release, suppress
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
+from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
 from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.errors import InvalidInput, NotAllowedNow, NotFound
 from jlgc_mailer.feedback import review
 from jlgc_mailer.feedback.reading import Readers, read_waiting
-from jlgc_mailer.feedback.replay import Change, Replay, Which, how_many, next_reports
+from jlgc_mailer.feedback.replay import Change, Follows, Replay, Which, how_many, next_reports
 from jlgc_mailer.feedback.resolving import BY_HAND, resolve
 from jlgc_mailer.feedback.store import Inbound, store
 from jlgc_mailer.mail.reports.signal import Signal
@@ -325,6 +327,39 @@ def test_what_is_told_is_what_is_done(desk: Desk, clock: Clock, stride: int) -> 
     assert desk.past.suppressed == {"r1@example.com": "unknown user"}
     assert desk.replay(readers, apply=True, stride=stride) == [], "it is done once"
     assert desk.reports == [(ReportStatus.READ, None)] * 4 + [(ReportStatus.REVIEW, "what it says is not clear")]
+
+
+_KINDS = st.sampled_from([HARD, SOFT, BLOCK, COMPLAINT, UNKNOWN])
+
+
+def test_whatever_the_rules_become_what_is_told_is_done_once_and_bars_whom_a_report_bars(
+    mailer: Mailer, clock: Clock
+) -> None:
+    """F9: three sends over a month, so that soft bounces bar addresses, too."""
+    desk = Desk(mailer, past(mailer, [clock() - timedelta(days=days) for days in (40, 20, 1)]))
+    about = st.tuples(_KINDS, st.integers(0, 1), st.integers(1, 3))
+
+    @settings(max_examples=30)
+    @given(st.lists(about, max_size=8), st.dictionaries(_KINDS, _KINDS))
+    def holds(reports: list[tuple[FeedbackClass, int, int]], changed: dict[FeedbackClass, FeedbackClass]) -> None:
+        with mailer.database.transaction() as session:
+            for table in (FeedbackEvent, RawReport, Suppression, Alert):
+                session.execute(delete(table))
+        for number, (kind, reader, send_id) in enumerate(reports):
+            clock.forward(minutes=1)
+            desk.says(kind, reader, send_id, text=str(number))
+        clock.forward(minutes=1)
+        readers, before = reads_as(*changed.items()), set(desk.past.suppressed)
+        told = desk.replay(readers)
+        assert desk.replay(readers, apply=True) == told
+        assert desk.replay(readers) == []
+        released = {each[1] for each in told if each[4] == Follows.RELEASED}
+        barred = {each[1] for each in told if each[4] == Follows.SUPPRESSED}
+        assert set(desk.past.suppressed) == (before - released) | barred
+        reasons = {each.address_key for each in desk.past.events if each.verdict is Verdict.SUPPRESS}
+        assert set(desk.past.suppressed) == reasons
+
+    holds()
 
 
 def test_a_release_says_why_and_the_event_what_it_was(desk: Desk, clock: Clock) -> None:

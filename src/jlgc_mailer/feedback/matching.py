@@ -22,7 +22,10 @@ from jlgc_mailer.states import DeliveryStatus, FeedbackClass, MatchedBy, ReportF
 NOT_OURS = "nothing in it names a delivery of ours"
 FORGED = "its token is not ours"
 EXPIRED = "its token has expired"
+LATE = "it is only late"
 ONLY_ADDRESS = "only the address names it, which proves too little"
+# After such a word comes another: the letter arrived in the end, or it did not.
+_DELAYS = frozenset({"delayed", "ses.delayed", "sendgrid.deferred", "brevo.deferred", "mailgun.failed.temporary"})
 _BOUNCES = (FeedbackClass.HARD, FeedbackClass.SOFT, FeedbackClass.BLOCK)
 
 
@@ -166,6 +169,8 @@ def _match_leaving(leaving: tuple[int, int], found: Found) -> Match:
 
 def _doubt(clue: Clue, signal: Signal, form: ReportForm, policy: Policy) -> str | None:
     """Anybody can write a message with an address in it; what a provider signed is as good as a token."""
+    if signal.rule in _DELAYS:
+        return LATE
     if clue.by is not MatchedBy.ADDRESS or form is not ReportForm.MESSAGE:
         return None
     is_plain = signal.feedback_class in _BOUNCES and signal.confidence >= policy.address_confidence

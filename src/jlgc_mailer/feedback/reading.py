@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.among import among, listed
 from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
-from jlgc_mailer.feedback.matching import EXPIRED, Clue, Found, Match, clue_of, look_up, match
+from jlgc_mailer.feedback.matching import EXPIRED, LATE, Clue, Found, Match, clue_of, look_up, match
 from jlgc_mailer.feedback.policy import Policy
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.mail.tokens import Keyring
@@ -27,7 +27,7 @@ Readers = Mapping[ReportForm, Callable[[bytes], tuple[Signal, ...]]]
 UNCLEAR = "what it says is not clear"
 log = logging.getLogger("jlgc_mailer.feedback")
 _BODIES = 10  # in memory at a time: a report has up to 10 MB
-_PARTS = 1000  # recipients of one report that are believed; webhooks bring hundreds
+_PARTS = 10_000  # recipients of one report that are read; webhooks bring up to two thousand
 _CLAIMED = (RawReport.id, RawReport.received_at, RawReport.source, RawReport.form, RawReport.envelope_to)
 _IGNORED = (FeedbackClass.AUTO_REPLY, FeedbackClass.CHALLENGE)
 
@@ -117,7 +117,7 @@ def _look_up(session: Session, readings: Sequence[Reading]) -> Found:
 
 def _read(report: Claimed, body: bytes, readers: Readers, keyring: Keyring) -> Reading:
     try:
-        signals = readers[report.form](body)[:_PARTS]
+        signals = readers[report.form](body)
         clues = [clue_of(report.form, report.envelope_to, signal, keyring) for signal in signals]
     except Exception as error:  # F8: whatever is wrong with one report must not hold up the others
         log.exception("report %d cannot be read", report.id)
@@ -125,7 +125,8 @@ def _read(report: Claimed, body: bytes, readers: Readers, keyring: Keyring) -> R
     if any(clue.leaving for clue in clues):  # who writes to the address to leave by leaves, whatever the words are
         leaving = next(index for index, clue in enumerate(clues) if clue.leaving)
         return Reading(report, (_as_leaving(signals[leaving]),), (clues[leaving],))
-    return Reading(report, signals, tuple(clues))
+    too_many = f"it names {len(signals)} recipients, of which {_PARTS} are read" if len(signals) > _PARTS else None
+    return Reading(report, signals[:_PARTS], tuple(clues[:_PARTS]), too_many)
 
 
 def _as_leaving(signal: Signal) -> Signal:
@@ -190,7 +191,7 @@ def _why_review(reading: Reading, matches: Sequence[Match]) -> str | None:
 
 
 def _doubt(signal: Signal, matched: Match) -> str | None:
-    if signal.feedback_class in _IGNORED or matched.why == EXPIRED:
+    if signal.feedback_class in _IGNORED or matched.why in {EXPIRED, LATE}:
         return None
     return matched.why or (UNCLEAR if signal.feedback_class is FeedbackClass.UNKNOWN else None)
 
