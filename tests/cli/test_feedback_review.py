@@ -68,8 +68,19 @@ def comes(story: Past, text: str, to: str = "", recipient: str = "r0@example.com
 
 def test_before_anything_comes_back_the_list_says_so(installed: Path, run: Command) -> None:
     assert run("feedback", "list").words() == "Nothing waits for a person.\nNothing has come back."
-    assert run("feedback", "list", "--json").json() == {"alerts": [], "review": [], "events": []}
-    assert run("feedback", "list", "--review", "--json").json() == {"alerts": [], "review": []}
+    assert run("feedback", "list", "--json").json() == {
+        "alerts": [],
+        "review": [],
+        "events": [],
+        "unread": 0,
+    }
+    assert run("feedback", "list", "--review", "--json").json() == {"alerts": [], "review": [], "unread": 0}
+
+
+def test_what_no_worker_has_read_yet_is_counted(story: Past, run: Command) -> None:
+    with story.mailer.database.transaction() as session:
+        store(session, Inbound("lmtp", ReportForm.MESSAGE, bounce("550 no")), story.mailer.clock())
+    assert run("feedback", "list").words().endswith("Not read yet: 1. Workers read what comes in; is one running?")
 
 
 def test_the_list_begins_with_what_somebody_has_to_look_at(story: Past, run: Command) -> None:
@@ -94,7 +105,7 @@ def test_the_list_begins_with_what_somebody_has_to_look_at(story: Past, run: Com
     assert words.index("Held against us:") < words.index("In review:") < words.index("Said:")
     assert [each["report"] for each in run("feedback", "list", "--class", "hard", "--json").json()["events"]] == [3, 1]
     late = run("feedback", "list", "--all", "--since", "2026-06-02", "--json").json()
-    assert late == {"alerts": [], "review": [], "events": []}
+    assert late == {"alerts": [], "review": [], "events": [], "unread": 0}
     early = run("feedback", "list", "--since", "2026-06-01 09:00", "--json").json()
     assert early == facts
 

@@ -55,6 +55,11 @@ def count_in_review(session: Session, since: datetime | None = None) -> int:
     return session.scalar(select(func.count(RawReport.id)).where(*_in_review(since))) or 0
 
 
+def count_unread(session: Session) -> int:
+    """How many reports no worker has read yet."""
+    return session.scalar(select(func.count(RawReport.id)).where(RawReport.status == ReportStatus.WAITING)) or 0
+
+
 def _in_review(since: datetime | None) -> list[ColumnElement[bool]]:
     late = [RawReport.received_at >= since] if since else []
     return [RawReport.status == ReportStatus.REVIEW, *late]

@@ -46,7 +46,8 @@ def list_(
 
     at_most = None if is_all else _AT_ONCE
     with shell.database.reading() as session:
-        facts = {
+        unread = review.count_unread(session)
+        facts: dict[str, Any] = {
             "alerts": [_alert(each) for each in review.blocked(session, since)],
             "review": [_in_review(each) for each in review.reports_in_review(session, since, at_most)],
         }
@@ -54,9 +55,11 @@ def list_(
         if not only_review:
             facts["events"] = _events(session, since, FeedbackClass(only) if only else None, at_most)
     if as_json:
-        show_json(facts)
+        show_json(facts | {"unread": unread})
     else:
         _tell(facts, left)
+        if unread:
+            click.echo(f"\nNot read yet: {unread:,}. Workers read what comes in; is one running?")
 
 
 def _tell(facts: dict[str, list[Row]], left: int) -> None:
