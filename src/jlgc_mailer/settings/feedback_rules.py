@@ -20,4 +20,6 @@ def read_rules_with(file: Path) -> Rules:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InvalidFile(place=file, problem="it is not UTF-8 text", remedy="Save it as UTF-8.") from None
+    except OSError as error:
+        raise InvalidFile(place=file, problem=error.strerror, remedy="Name a file that can be read.") from None
     return read_rules(text, str(file)).before(default_rules())

@@ -35,7 +35,7 @@ Progress = Callable[[int], None]
 @since
 @click.option(
     "--rules",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Rules before those of the program.  [default: feedback-rules.toml of the home folder]",
 )
 @click.option("--apply", "is_applied", is_flag=True, help="Do it, and judge again.")
