@@ -3,6 +3,7 @@
 import pytest
 
 from jlgc_mailer.audience.suppression import (
+    RULES_CHANGED,
     Bar,
     in_force,
     release,
@@ -62,6 +63,14 @@ def test_the_last_release_of_each_address_is_known(mailer: Mailer, clock: Clock)
         suppress(session, "ken@example.org", SuppressionReason.MANUAL, "asked", clock())
         assert released(session, [KEY, "ken@example.org", "nobody@example.org"]) == {KEY: clock()}
         assert released(session, []) == {}
+
+
+def test_a_release_by_changed_rules_is_none_by_people(mailer: Mailer, clock: Clock) -> None:
+    with mailer.database.transaction() as session:
+        suppress(session, KEY, SuppressionReason.UNKNOWN_USER, "feedback 7", clock())
+        release(session, KEY, RULES_CHANGED, clock())
+        assert in_force(session) == []
+        assert released(session, [KEY]) == {}
 
 
 def test_only_who_is_barred_can_be_released(mailer: Mailer) -> None:

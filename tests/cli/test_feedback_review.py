@@ -184,6 +184,32 @@ def test_a_wrong_recipient_is_one_sentence(story: Past, run: Command) -> None:
     )
 
 
+def test_a_decision_without_a_reason_is_none(story: Past, run: Command) -> None:
+    comes(story, "554 zzz", story.token())
+    assert "it is blank. Say why" in run("feedback", "resolve", 1, "--as", "hard", "--reason", "  ").sentence(2)
+    assert len(run("feedback", "list", "--json").json()["review"]) == 1
+    assert story.suppressed == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("resolve", 1, "--as", "hard", "--reason", "they say so"), ("replay", "--rules", "hard.toml", "--apply")],
+)
+def test_a_send_that_pauses_itself_by_it_is_told(
+    story: Past, run: Command, installed: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[object, ...]
+) -> None:
+    """F9: a command that judges never stops a send in silence."""
+    comes(story, "554 unobtainium", story.token())
+    monkeypatch.setenv("JLGC_MAILER_FEEDBACK_HARD_AFTER", "1")
+    monkeypatch.chdir(installed)
+    Path("hard.toml").write_text(RULES.replace("soft", "hard"), "utf-8")
+    told = "Send 1 paused itself, as too much of it came back. See: jlgc-mailer sends show 1"
+    assert told not in run("feedback", "replay", "--rules", "hard.toml").words()
+    assert run("feedback", *command).words().endswith(told)
+    assert run("sends", "show", 1, "--json").json()["status"] == "paused"
+    assert told not in run("feedback", *command).words()
+
+
 def test_a_change_of_rules_is_told_before_it_is_done(story: Past, run: Command, installed: Path) -> None:
     comes(story, "550 5.1.1 No such user: unobtainium", story.token())
     comes(story, "550 5.1.1 No such user", story.token(reader=1), "r1@example.com")

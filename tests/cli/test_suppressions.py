@@ -38,3 +38,13 @@ def test_a_released_address_is_listed_no_more_and_can_be_barred_again(run: Comma
         "There is no suppression of 'aiko@example.org'. See: jlgc-mailer suppressions list"
     )
     assert run("suppressions", "add", "aiko@example.org", "--why", "again").words() == "Suppressed aiko@example.org."
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\t"])
+def test_a_reason_that_says_nothing_is_refused(run: Command, blank: str) -> None:
+    add = ("suppressions", "add", "aiko@example.org", "--why")
+    assert "it is blank. Say why" in run(*add, blank).sentence(2)
+    assert run("suppressions", "list", "--json").json() == []
+    run(*add, "bounced")
+    assert "it is blank. Say why" in run("suppressions", "release", "aiko@example.org", "--reason", blank).sentence(2)
+    assert len(run("suppressions", "list", "--json").json()) == 1

@@ -1,10 +1,12 @@
 """What real mail servers write about letters that fail comes back by LMTP, each to the right delivery."""
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.feedback.listener import Listener
 from jlgc_mailer.feedback.reading import read_waiting
+from jlgc_mailer.mail.reports.envelope import is_ours
 from jlgc_mailer.sending.deliver import deliver_next
 from jlgc_mailer.states import DeliveryStatus, FeedbackClass, MatchedBy, ReportStatus
 from tests import factories
@@ -25,6 +28,7 @@ from tests.relays import DOWN, FAR, FORWARDED, FORWARDED_TO, FULL, HERE, NOWHERE
 from tests.servers import free_port
 
 BOUNCE_DOMAIN = "bounce.example.org"
+PAPER = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text(encoding="utf-8")
 PATIENCE = 30
 RELAYS = {"postfix": postfix, "exim": exim}
 HARD, SOFT, BLOCK = FeedbackClass.HARD, FeedbackClass.SOFT, FeedbackClass.BLOCK
@@ -83,13 +87,29 @@ def relaying(name: str, parent: Path) -> Iterator[Ports]:
             yield ports
 
 
+def options(stanza: str) -> list[str]:
+    """The names of the options of a router or transport of Exim, up to the next one."""
+    lines = itertools.takewhile(lambda line: line.startswith("  "), stanza.splitlines())
+    return sorted(line.split()[0] for line in lines)
+
+
+def test_the_recipe_for_exim_has_all_that_is_proven_here() -> None:
+    """Without `self = send` Exim freezes whatever it is to hand over to its own host."""
+    recipe = PAPER.partition("**Exim.**")[2].split("```")[1]
+    router, transport = (recipe.partition(name)[2] for name in ("bounces:\n", "to_listener:\n"))
+    _, proven_router, proven_transport = exim._CONFIGURATION.split("bounces:\n")
+    assert options(router) == options(proven_router)
+    assert options(transport) == options(proven_transport)
+
+
 @contextmanager
 def receiving_reports(mailer: Mailer, port: int) -> Iterator[None]:
     """The listener, for LMTP on this port, in a thread for as long as the block lasts."""
     ready, loop, ended = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        listener = Listener(mailer.database, BOUNCE_DOMAIN, mailer.clock, ())
+        known = partial(is_ours, bounce_domain=BOUNCE_DOMAIN, others=(), keyring=mailer.keyring)
+        listener = Listener(mailer.database, BOUNCE_DOMAIN, mailer.clock, known)
         server = await loop.create_server(listener.lmtp, "127.0.0.1", port)
         ready.set()
         await listener.serve(server, ended)

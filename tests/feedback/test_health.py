@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.feedback.health import claim, seen, ways_in
+from jlgc_mailer.feedback.health import claim, seen, silence, ways_in
 from tests.conftest import Clock
 
 
@@ -38,6 +38,24 @@ def test_a_problem_lasts_until_the_next_try_without_one(mailer: Mailer, clock: C
         with mailer.database.reading() as session:
             (way,) = ways_in(session)
         assert (way.problem, way.problem_at) == (problem, clock.now if problem else None)
+
+
+def test_a_problem_is_one_line_that_any_database_and_terminal_takes(mailer: Mailer, clock: Clock) -> None:
+    """F8: a mailbox may have a name that is no text, and a server may say anything."""
+    with mailer.database.transaction() as session:
+        seen(session, "mailbox office", clock(), problem="a\udcff\0\r\n b\x1b[31m 満杯" + "x" * 5000)
+    with mailer.database.reading() as session:
+        (way,) = ways_in(session)
+    assert way.problem
+    assert way.problem.startswith("a b [31m 満杯x")
+    assert len(way.problem) == 1000
+
+
+def test_silence_is_told_after_its_time_only(clock: Clock) -> None:
+    longest = timedelta(minutes=10)
+    assert silence(clock.now, longest, clock.now + longest) is None
+    assert "since 20" in str(silence(clock.now, longest, clock.now + longest + timedelta(seconds=1)))
+    assert "yet" in str(silence(None, longest, clock.now))
 
 
 def test_ways_in_are_listed_by_name(mailer: Mailer, clock: Clock) -> None:

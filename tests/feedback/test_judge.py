@@ -152,13 +152,35 @@ def test_after_a_release_only_what_is_new_bars_again(once: Past, clock: Clock) -
     clock.forward(hours=1)
     with once.mailer.database.transaction() as session:
         release(session, "r0@example.com", "it was a mistake", clock())
-    once.store(once.event(HARD, received_at=clock() - timedelta(minutes=5)))
-    once.judge()
-    assert once.suppressed == {}
     clock.forward(hours=1)
     once.store(once.event(HARD))
     once.judge()
+    assert once.suppressed == {}, "it is about what was sent before"
+    with once.mailer.database.transaction() as session:
+        session.execute(update(Delivery).values(first_attempt_at=clock()))
+    once.store(once.event(HARD))
+    once.judge()
     assert once.suppressed == {"r0@example.com": "unknown user"}
+
+
+def test_sends_that_all_come_back_late_bar_the_address(mailer: Mailer, clock: Clock) -> None:
+    """F9, S2: of what was sent since the one that bounces, nobody knows yet that it got through."""
+    now = clock()
+    times = days(clock, *range(0, 42, 3))
+    story = past(mailer, times)
+    with mailer.database.transaction() as session:
+        session.execute(update(Delivery).values(status=DeliveryStatus.PENDING, first_attempt_at=None))
+    for send_id, at in enumerate(times, 1):
+        with mailer.database.transaction() as session:
+            accepted = {"status": DeliveryStatus.ACCEPTED, "first_attempt_at": at}
+            session.execute(update(Delivery).where(Delivery.send_id == send_id).values(accepted))
+        if send_id > 1:
+            clock.now = at + timedelta(days=2)
+            story.store(story.event(SOFT, send_id - 1))
+            story.judge()
+        if at < now + timedelta(days=30):
+            assert story.suppressed == {}
+    assert story.suppressed == {"r0@example.com": "unreachable"}
 
 
 def test_who_unsubscribes_by_mail_has_left_as_by_the_button(once: Past) -> None:

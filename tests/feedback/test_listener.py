@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,22 @@ from sqlalchemy import select
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import RawReport
 from jlgc_mailer.feedback import listener as listener_module
+from jlgc_mailer.feedback import receiving
+from jlgc_mailer.feedback.content import SMALL
 from jlgc_mailer.feedback.health import ways_in
 from jlgc_mailer.feedback.listener import Listener
 from jlgc_mailer.feedback.message import LIMIT
+from jlgc_mailer.mail.reports.envelope import is_ours
+from jlgc_mailer.mail.tokens import Keyring, Purpose
+from jlgc_mailer.mail.verp import envelope_sender, leaving_address
 from jlgc_mailer.states import ReportForm, ReportStatus
+from tests.conftest import SECRET
 from tests.mta import _write_certificate
 
-OURS = "b+aekq2hv6nb5xw4c7@bounce.example.org"
-UNSUBSCRIBE = "u+aekq2hv6nb5xw4c7@bounce.example.org"
+KEYRING = Keyring((SECRET.encode(),))
+OURS = envelope_sender(7, KEYRING, "bounce.example.org")
+UNSUBSCRIBE = leaving_address(KEYRING.sign(Purpose.UNSUBSCRIBE, 7, 1), "bounce.example.org")
+FORGED = envelope_sender(7, Keyring((b"a key of somebody else",)), "bounce.example.org")
 REPORT = b"Subject: Undelivered\r\n\r\n.dot\r\n..\r\nno such user\r\n"
 
 
@@ -51,7 +60,9 @@ def running(mailer: Mailer, *, is_lmtp: bool = True, tls: ssl.SSLContext | None 
     ended, made = asyncio.Event(), []
 
     async def serve() -> None:
-        own = Listener(mailer.database, mailer.settings.bounce_domain, mailer.clock, ("postmaster", "Abuse"), tls)
+        domain, others = mailer.settings.bounce_domain, {"postmaster", "abuse"}
+        known = partial(is_ours, bounce_domain=domain, others=others, keyring=mailer.keyring)
+        own = Listener(mailer.database, domain, mailer.clock, known, tls)
         server = await loop.create_server(own.lmtp if is_lmtp else own.smtp, "127.0.0.1", 0)
         made.append((own, server.sockets[0].getsockname()[1]))
         started.set()
@@ -125,6 +136,13 @@ class Raw:
     def close(self) -> None:
         self.lines.close()
         self.socket.close()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -251,8 +269,10 @@ def test_many_at_once_are_all_stored_and_counted(mailer: Mailer) -> None:
     [
         "someone@example.com",
         "someone@bounce.example.org",
-        "b+aekq2hv6nb5xw4c7@example.org",
-        "b+aekq2hv6nb5xw4c7@bounce.example.org.example.com",
+        OURS.replace("@bounce.", "@"),
+        f"{OURS}.example.com",
+        "b+aekq2hv6nb5xw4c7@bounce.example.org",
+        FORGED,
         "b+no-token!@bounce.example.org",
         "b+@bounce.example.org",
         "someone%example.com@bounce.example.org",
@@ -350,6 +370,22 @@ def test_a_fault_of_ours_is_try_again_too(mailer: Mailer, lmtp: Running, monkeyp
     assert len(stored(mailer)) == 1
 
 
+def test_while_nobody_can_be_told_of_its_health_it_takes_reports(
+    mailer: Mailer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Promise 6: whatever a database says to the note, as one that is read-only, the listener stays."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot execute INSERT in a read-only transaction")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listener_module.health, "seen", broken)
+        with running(mailer) as listener, listener.lmtp() as client:
+            wait_until(lambda: "read-only" in caplog.text)
+            assert client.sendmail("", [OURS], REPORT) == {}
+    assert bodies(mailer) == [REPORT]
+
+
 def test_a_client_that_leaves_in_the_middle_leaves_nothing(mailer: Mailer, lmtp: Running) -> None:
     with raw(lmtp.port) as client:
         client.begin(OURS)
@@ -371,6 +407,96 @@ def test_others_are_served_while_the_database_is_slow(mailer: Mailer, lmtp: Runn
         assert other.say("NOOP").startswith("250")
         session.commit()
         assert client.reply().startswith("250")
+
+
+def test_those_who_say_nothing_more_keep_nobody_out(mailer: Mailer, lmtp: Running) -> None:
+    """F8: room is taken by octets that are held, and not by whoever might send some."""
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(raw(lmtp.port)).begin(OURS)
+        with lmtp.lmtp() as client:
+            assert client.sendmail("", [UNSUBSCRIBE], REPORT) == {}
+    assert bodies(mailer) == [REPORT]
+
+
+def test_without_room_a_large_message_is_to_come_again_and_small_ones_are_taken(mailer: Mailer, lmtp: Running) -> None:
+    """F8: the memory of all messages together is bounded."""
+    lmtp.listener.room.free = 3 * SMALL
+    large = (b"x" * 1022 + b"\r\n") * (3 * SMALL // 1024)
+    with raw(lmtp.port) as first, raw(lmtp.port) as second:
+        for client in (first, second):
+            client.begin(OURS)
+            client.socket.sendall(large)
+            wait_until(lambda: lmtp.listener.room.free < 2 * SMALL)
+        with lmtp.lmtp() as other:
+            other.sendmail("", [UNSUBSCRIBE], REPORT)
+        for client, reply in ((second, "452 4.3.1"), (first, "250 2.0.0")):
+            client.socket.sendall(b".\r\n")
+            assert client.reply()[:9] == reply
+        second.begin(OURS)
+        second.socket.sendall(large + b"again\r\n.\r\n")
+        assert second.reply().startswith("250")
+    assert bodies(mailer) == [REPORT, large, large + b"again\r\n"]
+    assert lmtp.listener.room.free == 3 * SMALL
+
+
+def test_a_client_that_left_gives_its_room_back(lmtp: Running) -> None:
+    before = lmtp.listener.room.free
+    with raw(lmtp.port) as client:
+        client.begin(OURS)
+        client.socket.sendall((b"x" * 1022 + b"\r\n") * 1024)
+        wait_until(lambda: lmtp.listener.room.free < before)
+    wait_until(lambda: lmtp.listener.room.free == before)
+
+
+def test_silence_ends_a_connection_and_slow_content_does_not(
+    mailer: Mailer, lmtp: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 5321 4.5.3.2.5: each piece of the content has the whole time."""
+    monkeypatch.setattr(receiving, "_SECONDS", 1)
+    with raw(lmtp.port) as slow, raw(lmtp.port) as silent:
+        silent.begin(OURS)
+        slow.begin(OURS)
+        for _ in range(6):
+            slow.socket.sendall(b"x\r\n")
+            time.sleep(0.4)
+        slow.socket.sendall(b".\r\n")
+        assert slow.reply().startswith("250")
+        assert silent.lines.readline() == b""
+    assert bodies(mailer) == [b"x\r\n" * 6]
+
+
+def test_a_message_that_drips_for_ever_is_sent_away(lmtp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "_LONGEST", 0.5)
+    with raw(lmtp.port) as client:
+        client.begin(OURS)
+        for _ in range(4):
+            client.socket.sendall(b"x\r\n")
+            time.sleep(0.1)
+        assert client.reply().startswith("421 4.4.2 ")
+        assert client.lines.readline() == b""
+
+
+def test_of_one_address_there_are_only_so_many_connections(mailer: Mailer, smtp: Running) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(raw(smtp.port)) for _ in range(20)]
+        assert all(client.say("NOOP").startswith("250") for client in clients)
+        with socket.create_connection(("127.0.0.1", smtp.port), 20) as more, more.makefile("rb") as lines:
+            assert lines.read().startswith(b"421 4.7.0 ")
+        clients[0].close()
+        wait_until(lambda: len(smtp.listener.connections) == 19)
+        with smtp.smtp() as client:
+            client.sendmail("", [OURS], REPORT)
+    assert len(stored(mailer)) == 1
+
+
+def test_of_all_together_there_are_only_so_many_connections(lmtp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "_CONNECTIONS", 30)
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(raw(lmtp.port))
+        with socket.create_connection(("127.0.0.1", lmtp.port), 20) as more, more.makefile("rb") as lines:
+            assert lines.read().startswith(b"421 4.7.0 ")
 
 
 def test_told_to_end_it_lets_a_message_arrive_and_sends_everybody_else_away(mailer: Mailer) -> None:

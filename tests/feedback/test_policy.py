@@ -54,11 +54,34 @@ def test_what_is_not_believed_is_noted_and_nothing_else(kind: FeedbackClass) -> 
     assert decide(NOTHING, event(kind, believed=False), POLICY).verdict is Verdict.NOTE
 
 
-@pytest.mark.parametrize("kind", [FeedbackClass.HARD, FeedbackClass.COMPLAINT])
-def test_what_came_before_a_release_does_not_bar_again_and_what_comes_after_does(kind: FeedbackClass) -> None:
+def test_a_bounce_of_what_was_sent_before_a_release_does_not_bar_again_however_late_it_comes() -> None:
     history = History(released_at=NOW)
-    assert decide(history, event(kind, received_at=day(0)), POLICY).verdict is Verdict.NOTE
-    assert decide(history, event(kind, received_at=day(0.1)), POLICY).verdict is Verdict.SUPPRESS
+    for sent, verdict in ((-4, Verdict.NOTE), (0, Verdict.NOTE), (0.1, Verdict.SUPPRESS)):
+        bounce = event(FeedbackClass.HARD, received_at=day(1), sent_at=day(sent))
+        assert decide(history, bounce, POLICY).verdict is verdict
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_complaint_and_the_word_of_a_person_are_as_new_as_they_are_said(by_hand: bool) -> None:
+    history = History(released_at=NOW)
+    kind = FeedbackClass.HARD if by_hand else FeedbackClass.COMPLAINT
+    for received, verdict in ((0, Verdict.NOTE), (0.1, Verdict.SUPPRESS)):
+        said = event(kind, received_at=day(received), sent_at=day(-4), by_hand=by_hand)
+        assert decide(history, said, POLICY).verdict is verdict
+
+
+def test_a_hard_bounce_that_is_older_than_a_success_is_history() -> None:
+    for received, verdict in ((-1, Verdict.NOTE), (0, Verdict.SUPPRESS)):
+        bounce = event(FeedbackClass.HARD, received_at=day(received), sent_at=day(-9))
+        assert decide(History(succeeded_at=NOW), bounce, POLICY).verdict is verdict
+
+
+@pytest.mark.parametrize("kind", [FeedbackClass.UNSUBSCRIBE, FeedbackClass.COMPLAINT])
+def test_who_joined_again_since_neither_leaves_nor_complains(kind: FeedbackClass) -> None:
+    """L3."""
+    for joined, is_over in ((-1, False), (0, False), (0.1, True)):
+        verdict = decide(NOTHING, event(kind, joined_at=day(joined)), POLICY).verdict
+        assert (verdict is Verdict.NOTE) is is_over
 
 
 @pytest.mark.parametrize(

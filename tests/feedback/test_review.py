@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from jlgc_mailer.audience.suppression import in_force, release, suppress
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
-from jlgc_mailer.db.people import Suppression
+from jlgc_mailer.db.people import ConsentRecord, Subscription, Suppression
 from jlgc_mailer.errors import InvalidInput, NotAllowedNow, NotFound
 from jlgc_mailer.feedback import review
 from jlgc_mailer.feedback.reading import Readers, read_waiting
@@ -20,7 +20,17 @@ from jlgc_mailer.feedback.replay import Change, Follows, Replay, Which, how_many
 from jlgc_mailer.feedback.resolving import BY_HAND, resolve
 from jlgc_mailer.feedback.store import Inbound, store
 from jlgc_mailer.mail.reports.signal import Signal
-from jlgc_mailer.states import FeedbackClass, MatchedBy, ReportForm, ReportStatus, SuppressionReason, Verdict
+from jlgc_mailer.states import (
+    ConsentAction,
+    FeedbackClass,
+    Language,
+    MatchedBy,
+    ReportForm,
+    ReportStatus,
+    SubscriptionStatus,
+    SuppressionReason,
+    Verdict,
+)
 from tests.conftest import Clock
 from tests.feedback.past import Past, past
 from tests.web.conftest import everything
@@ -83,7 +93,7 @@ class Desk:
         while True:
             with self.mailer.database.transaction() as session:
                 ids = next_reports(session, which or Which(), after)[:stride]
-                changes = again.changes(session, ids)
+                changes = again.changes(session, ids, self.mailer.clock())
                 if apply:
                     again.apply(session, changes, self.mailer.clock())
                 told += [line(each) for each in changes]
@@ -480,8 +490,51 @@ def test_which_reports_are_read_again(desk: Desk, clock: Clock) -> None:
 
 
 def test_whoever_leaves_by_other_rules_leaves(desk: Desk) -> None:
-    desk.says(UNKNOWN)
+    desk.comes(Signal(UNKNOWN, "r0@example.com"), to=desk.past.token())
     assert [each[3:] for each in desk.replay(reads_as((UNKNOWN, UNSUBSCRIBE)), apply=True)] == [
         ("unsubscribe", "unsubscribed")
     ]
     assert desk.past.events[0].verdict is Verdict.WITHDRAW
+
+
+def test_who_agreed_anew_stays_whatever_the_rules_become(desk: Desk, clock: Clock) -> None:
+    """L3."""
+    desk.comes(Signal(UNKNOWN, "r0@example.com"), to=desk.past.token())
+    clock.forward(days=1)
+    with desk.mailer.database.transaction() as session:
+        consent = session.get_one(ConsentRecord, 1)
+        agreed = {
+            "action": ConsentAction.GIVEN,
+            "how": "joined again",
+            "wording": "Send it.",
+            "language": Language.ENGLISH,
+        }
+        session.add(ConsentRecord(subscriber_id=consent.subscriber_id, list_id=consent.list_id, at=clock(), **agreed))
+    clock.forward(days=1)
+    told = desk.replay(reads_as((UNKNOWN, UNSUBSCRIBE)), apply=True)
+    assert [each[3:] for each in told] == [("unsubscribe", "nothing")]
+    with desk.mailer.database.reading() as session:
+        assert set(session.scalars(select(Subscription.status))) == {SubscriptionStatus.CONFIRMED}
+
+
+@pytest.mark.parametrize("came_back", [True, False])
+def test_an_old_report_bars_nobody_who_got_mail_since(mailer: Mailer, clock: Clock, came_back: bool) -> None:
+    """F9: five days after a send its bounce would be here."""
+    desk = Desk(mailer, past(mailer, [clock() - timedelta(hours=1), clock() + timedelta(days=10)]))
+    desk.says(SOFT)
+    clock.forward(days=16)
+    if came_back:
+        desk.says(SOFT, send_id=2)
+    told = desk.replay(reads_as((SOFT, HARD)), apply=True)
+    follows = [each[4] for each in told]
+    assert follows == (["suppressed", "nothing"] if came_back else ["nothing"])
+    assert list(desk.past.suppressed) == (["r0@example.com"] if came_back else [])
+
+
+def test_rules_that_are_taken_back_bar_again_whom_they_released(desk: Desk, clock: Clock) -> None:
+    desk.says(HARD)
+    clock.forward(minutes=5)
+    assert [each[4] for each in desk.replay(reads_as((HARD, SOFT)), apply=True)] == ["released"]
+    clock.forward(minutes=5)
+    assert [each[4] for each in desk.replay(reads_as(), apply=True)] == ["suppressed"]
+    assert desk.past.suppressed == {"r0@example.com": "unknown user"}

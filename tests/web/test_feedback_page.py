@@ -11,7 +11,7 @@ from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
 from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.feedback import health
-from jlgc_mailer.feedback.matching import FORGED, NOT_OURS, ONLY_ADDRESS
+from jlgc_mailer.feedback.matching import BY_A_PERSON, FORGED, NOT_OURS, NOT_THE_READER, ONLY_ADDRESS
 from jlgc_mailer.feedback.reading import UNCLEAR
 from jlgc_mailer.states import FeedbackClass, FeedbackKind, Language, ReportForm, ReportStatus
 from jlgc_mailer.web.app import create_app
@@ -176,7 +176,7 @@ def test_the_public_needs_the_password(make_mailer: Callable[..., Mailer]) -> No
 def test_every_class_and_reason_has_its_words(language: Language) -> None:
     """L8: in both languages."""
     assert set(CLASS_NAMES) == set(CLASS_NOTES) == set(FeedbackClass)
-    assert set(REASON_NAMES) == {NOT_OURS, FORGED, ONLY_ADDRESS, UNCLEAR}
+    assert set(REASON_NAMES) == {NOT_OURS, FORGED, BY_A_PERSON, ONLY_ADDRESS, NOT_THE_READER, UNCLEAR}
     t = wording_in(language)
     for text in (*CLASS_NAMES.values(), *CLASS_NOTES.values(), *REASON_NAMES.values()):
         assert t(text)

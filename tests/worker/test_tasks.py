@@ -139,6 +139,26 @@ def test_what_comes_in_is_read_and_judged_and_stops_a_send(
     assert [str(stop) for stop in numbers.stops] == ["paused by itself: 50.0 % of 4 recipients do not exist"]
 
 
+def test_a_send_stops_when_enough_went_out_though_nothing_new_came_back(
+    make_mailer: Callable[..., Mailer], receiver: Receiver
+) -> None:
+    """F9: refused at once are two of two, too few to tell; at four they are half, and no news tells of it."""
+    mailer = make_mailer(smtp_port=receiver.port, turn_seconds=0, feedback_hard_after=4, feedback_hard_percent=20)
+    send_id = scheduled(mailer, 8, batch_size=2)
+    for number in range(2):
+        receiver.rcpt[f"r{number}@example.com"] = ["550 5.1.1 No such user"]
+    tasks.tick(mailer)
+    tasks.deliver(mailer)
+    tasks.tick(mailer)
+    with mailer.database.reading() as session:
+        assert account(session, session.get_one(Send, send_id)).status is SendStatus.SENDING
+    tasks.deliver(mailer)
+    tasks.tick(mailer)
+    with mailer.database.reading() as session:
+        numbers = account(session, session.get_one(Send, send_id))
+    assert [str(stop) for stop in numbers.stops] == ["paused by itself: 50.0 % of 4 recipients do not exist"]
+
+
 def test_lost_repeated_and_early_messages_change_only_timing(live: Mailer, receiver: Receiver) -> None:
     """Promise 4: here every message is lost, and some come that nobody sent."""
     send_id = scheduled(live, 20, batch_size=5)

@@ -13,6 +13,8 @@ from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.errors import NotFound
 from jlgc_mailer.states import SuppressionReason
 
+RULES_CHANGED = "rules changed"  # the reason of a release that no person decided
+
 
 class Bar(NamedTuple):
     """An address to be barred: why, by whom or what, since when."""
@@ -57,10 +59,11 @@ def release(session: Session, address_key: str, reason: str, now: datetime) -> N
 
 
 def released(session: Session, address_keys: Collection[str]) -> Mapping[str, datetime]:
-    """When each of these addresses was last released, if ever."""
+    """When people last released each of these addresses, if ever; what a change of rules released may be undone."""
     latest = (
         select(Suppression.address_key, func.max(Suppression.released_at))
         .where(among(Suppression.address_key, "keys"), Suppression.released_at.is_not(None))
+        .where(Suppression.release_reason.is_distinct_from(RULES_CHANGED))
         .group_by(Suppression.address_key)
     )
     rows = session.execute(latest, {"keys": listed(address_keys)}) if address_keys else ()

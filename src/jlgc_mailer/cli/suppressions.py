@@ -2,6 +2,7 @@
 
 import click
 
+from jlgc_mailer.cli.reason import not_blank, reason
 from jlgc_mailer.cli.shell import Shell, as_json, example, pass_shell, show_json, show_table
 
 
@@ -12,7 +13,7 @@ def suppressions() -> None:
 
 @suppressions.command(epilog=example("jlgc-mailer suppressions add someone@example.org --why 'asked by telephone'"))
 @click.argument("address")
-@click.option("--why", required=True, help="The reason, for those who come after you.")
+@click.option("--why", required=True, callback=not_blank, help="The reason, for those who come after you.")
 @pass_shell
 def add(shell: Shell, address: str, why: str) -> None:
     """Bar an address, from the next message on."""
@@ -30,7 +31,7 @@ def add(shell: Shell, address: str, why: str) -> None:
     epilog=example("jlgc-mailer suppressions release someone@example.org --reason 'has a new mailbox, by telephone'")
 )
 @click.argument("address")
-@click.option("--reason", required=True, help="For those who come after you.")
+@reason
 @pass_shell
 def release(shell: Shell, address: str, reason: str) -> None:
     """Let an address have mail again, from the next send on; what came back before does not bar it again."""

@@ -84,7 +84,7 @@ class FeedbackEvent(Base):
 
 
 class Trip(Base):
-    """That a send paused itself: so many of so many were bad. Once it is resumed, only clearly worse trips it again."""
+    """That a send paused itself: so many of so many were bad. After a resume, only what is sent since is measured."""
 
     __tablename__ = "trips"
 

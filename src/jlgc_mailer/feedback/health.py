@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.feedback import WayIn
 
+_LONGEST = 1000  # characters of a problem
+
 
 def seen(
     session: Session,
@@ -22,12 +24,18 @@ def seen(
 
     A try without a problem ends the one before. A `backlog` of None leaves the number as it was.
     """
+    problem = printable(problem) if problem else None
     fresh: dict[str, object] = {"tried_at": now, "problem": problem, "problem_at": now if problem else None}
     fresh |= {"stored_at": now} if stored else {}
     fresh |= {"backlog": backlog} if backlog is not None else {}
     insert = _insert(session)(WayIn).values(name=name, stored=stored, **fresh)
     counted = {"stored": WayIn.stored + insert.excluded.stored}
     session.execute(insert.on_conflict_do_update(index_elements=[WayIn.name], set_=fresh | counted))
+
+
+def printable(problem: str) -> str:
+    """What went wrong on one line, without what no terminal and no database takes, such as halves of characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in problem).split())[:_LONGEST]
 
 
 def claim(session: Session, name: str, now: datetime, every: timedelta) -> bool:
@@ -43,6 +51,14 @@ def claim(session: Session, name: str, now: datetime, every: timedelta) -> bool:
 def ways_in(session: Session) -> Sequence[WayIn]:
     """All that were tried, by name; one whose last try failed has a problem."""
     return session.scalars(select(WayIn).order_by(WayIn.name)).all()
+
+
+def silence(tried_at: datetime | None, longest: timedelta, now: datetime) -> str | None:
+    """What is wrong with a way in that nobody has tried for more than the time `longest`; None when nothing is."""
+    if tried_at is not None and now - tried_at <= longest:
+        return None
+    since = f"since {tried_at.isoformat(timespec='seconds')}" if tried_at else "yet"
+    return f"Nobody has tried it {since}: its process does not run, or cannot reach the database."
 
 
 def _insert(session: Session) -> type[postgresql.Insert] | type[sqlite.Insert]:

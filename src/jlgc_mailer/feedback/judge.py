@@ -14,15 +14,24 @@ from jlgc_mailer.audience.subscriptions import Evidence
 from jlgc_mailer.audience.suppression import Bar, released, suppress_all
 from jlgc_mailer.db.among import among, listed
 from jlgc_mailer.db.feedback import Alert, FeedbackEvent
-from jlgc_mailer.db.people import Subscriber
+from jlgc_mailer.db.people import ConsentRecord, Subscriber
 from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.feedback.policy import Decision, Event, History, Policy, decide
-from jlgc_mailer.states import DeliveryStatus, FeedbackClass, ReplyClass, Verdict
+from jlgc_mailer.feedback.resolving import BY_HAND
+from jlgc_mailer.states import ConsentAction, DeliveryStatus, FeedbackClass, ReplyClass, Verdict
 
 log = logging.getLogger("jlgc_mailer.feedback")
 _AT_ONCE = 500
 _LOCK = 0x6A756467  # "judg": one judge at a time, so that each sees all that was judged before
 _FAILED = (FeedbackClass.HARD, FeedbackClass.SOFT)
+_JOINED_AT = (
+    select(func.max(ConsentRecord.at))
+    .where(ConsentRecord.subscriber_id == Delivery.subscriber_id, ConsentRecord.list_id == Delivery.list_id)
+    .where(ConsentRecord.action == ConsentAction.GIVEN)
+    .scalar_subquery()
+)
+# The last columns of Arrived.
+OF_DELIVERY = (Delivery.send_id, Delivery.subscriber_id, Delivery.first_attempt_at, _JOINED_AT)
 
 
 class Arrived(NamedTuple):
@@ -42,12 +51,16 @@ class Arrived(NamedTuple):
     send_id: int | None
     subscriber_id: int | None
     sent_at: datetime | None
+    joined_at: datetime | None
 
     @property
     def event(self) -> Event:
         """What the policy has to know of it."""
         sent_at = self.sent_at or self.received_at
-        return Event(self.feedback_class, self.received_at, self.believed, self.send_id, sent_at)
+        by_hand = self.source == BY_HAND
+        return Event(
+            self.feedback_class, self.received_at, self.believed, self.send_id, sent_at, self.joined_at, by_hand
+        )
 
 
 class Judged(NamedTuple):
@@ -65,7 +78,7 @@ def judge_waiting(session: Session, now: datetime, policy: Policy) -> int:
     if not _is_only_judge(session):
         return 0
     arrived = _arrived(session)
-    judged = _decide_all(arrived, _histories(session, arrived), policy)
+    judged = _decide_all(arrived, _histories(session, arrived, now - policy.bounce_delay), policy)
     _record_verdicts(session, judged, now)
     suppress_all(session, _bars(judged))
     for each in judged:
@@ -75,9 +88,10 @@ def judge_waiting(session: Session, now: datetime, policy: Policy) -> int:
     return len(judged)
 
 
-def foresee(session: Session, arrived: Sequence[Arrived], policy: Policy) -> list[Decision]:
+def foresee(session: Session, arrived: Sequence[Arrived], now: datetime, policy: Policy) -> list[Decision]:
     """What judging these would say now; nothing is written."""
-    return [each.decision for each in _decide_all(arrived, _histories(session, arrived), policy)]
+    histories = _histories(session, arrived, now - policy.bounce_delay)
+    return [each.decision for each in _decide_all(arrived, histories, policy)]
 
 
 def _is_only_judge(session: Session) -> bool:
@@ -93,7 +107,7 @@ def _arrived(session: Session) -> list[Arrived]:
         select(
             event.id, event.received_at, event.source, event.feedback_class, event.reply_class, event.believed,
             event.why, event.rule, event.diagnosis, event.address_key, event.delivery_id,
-            Delivery.send_id, Delivery.subscriber_id, Delivery.first_attempt_at,
+            *OF_DELIVERY,
         )
         .outerjoin(Delivery, Delivery.id == event.delivery_id)
         .where(event.judged_at.is_(None))
@@ -103,11 +117,15 @@ def _arrived(session: Session) -> list[Arrived]:
     return [Arrived._make(row) for row in session.execute(waiting)]
 
 
-def _histories(session: Session, arrived: Sequence[Arrived]) -> dict[str, History]:
-    """What is known about the addresses of these events, of which none counts yet as one that came back."""
+def _histories(session: Session, arrived: Sequence[Arrived], by: datetime) -> dict[str, History]:
+    """What is known about the addresses of these events, of which none counts yet as one that came back.
+
+    Bounces of what was sent after `by` may still be on their way.
+    """
     keys = {each.address_key for each in arrived if each.believed}
     soft = {each.address_key for each in arrived if each.believed and each.feedback_class is FeedbackClass.SOFT}
-    failures, succeeded = _failures(session, soft), _successes(session, arrived, soft)
+    bounced = {each.address_key for each in arrived if each.believed and each.feedback_class in _FAILED}
+    failures, succeeded = _failures(session, soft), _successes(session, arrived, bounced, by)
     releases = released(session, keys)
     return {key: History(failures.get(key, {}), succeeded.get(key), releases.get(key)) for key in keys}
 
@@ -130,8 +148,10 @@ def _failures(session: Session, keys: Collection[str]) -> Mapping[str, Mapping[i
     return found
 
 
-def _successes(session: Session, arrived: Sequence[Arrived], keys: Collection[str]) -> Mapping[str, datetime]:
-    """When the last send to each address went out that was accepted and of which no bounce is known.
+def _successes(
+    session: Session, arrived: Sequence[Arrived], keys: Collection[str], by: datetime
+) -> Mapping[str, datetime]:
+    """When the last send by then to each address went out that was accepted and of which no bounce is known.
 
     A block says nothing about the mailbox, so it takes no success away. The bounces of this batch are known already.
     """
@@ -144,6 +164,7 @@ def _successes(session: Session, arrived: Sequence[Arrived], keys: Collection[st
     latest = (
         select(Delivery.subscriber_id, func.max(Delivery.first_attempt_at))
         .where(among(Delivery.subscriber_id, "readers"), Delivery.status == DeliveryStatus.ACCEPTED, ~back.exists())
+        .where(Delivery.first_attempt_at <= by)
         .group_by(Delivery.subscriber_id)
     )
     rows = session.execute(latest, {"readers": listed(readers)}) if readers else ()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -12,43 +12,42 @@ from typing import Any
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback import health
+from jlgc_mailer.feedback.content import TOO_LARGE, Room
 from jlgc_mailer.feedback.message import LIMIT, inbound
 from jlgc_mailer.feedback.receiving import LmtpReceiving, Receiving
 from jlgc_mailer.feedback.store import store
-from jlgc_mailer.mail.reports.envelope import is_ours
 
 WAY_IN = "listener"
-_AT_ONCE = 20  # messages that are being received; times LIMIT, this bounds the memory
+_CONNECTIONS = 200  # at once, whoever they are
 _RECIPIENTS = 100  # of a message (RFC 5321 4.5.3.1.8)
 _WRITERS = 8  # threads that wait for the database, so that the loop does not
 _BEAT = 10  # seconds between two notes for operators that we are here
 _LEAVE = 20  # seconds that a message on its way has to arrive after we were told to end
 _NULL_SENDER = "<>"
 _LATER = "451 4.3.0 This cannot be stored now, please try again"
-_TOO_LARGE = f"552 5.3.4 A report has at most {LIMIT} octets"
 _UNKNOWN = "550 5.1.1 Nobody here has that address"
 log = logging.getLogger("jlgc_mailer.listener")
 
 
 class Listener:
-    """Receives what is for `bounce_domain`: addresses with a token of ours, and the local parts `accepted`."""
+    """Receives what is for the addresses of `bounce_domain` that `is_ours` tells."""
 
     def __init__(
         self,
         database: Database,
         bounce_domain: str,
         clock: Callable[[], datetime],
-        accepted: Collection[str],
+        is_ours: Callable[[str], bool],
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.bounce_domain = bounce_domain
         self.tls = tls
-        self.room = asyncio.Semaphore(_AT_ONCE)
+        self.room = Room()
         self.connections: set[Receiving] = set()
         self.is_ending = False
         self._database = database
         self._clock = clock
-        self._accepted = frozenset(name.lower() for name in accepted)
+        self._is_ours = is_ours
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="listener")
         self._stored = 0  # since the last note for operators
 
@@ -71,10 +70,15 @@ class Listener:
         await self._note_health()
         self._writers.shutdown()
 
-    async def receive(self, sender: str, recipients: Sequence[str], content: bytes | None) -> str:
+    def admits(self, new: Receiving) -> bool:
+        """Whether there is a place for this connection."""
+        if new in self.connections:
+            return True
+        of_same = sum(each.host == new.host for each in self.connections)
+        return len(self.connections) < _CONNECTIONS and of_same < new.most_of_one
+
+    async def receive(self, sender: str, recipients: Sequence[str], content: bytes) -> str:
         """Store a message once for each recipient; gives the reply for all of them."""
-        if content is None:
-            return _TOO_LARGE
         try:
             stored = await self._in_thread(self._store, sender, recipients, content)
         except MailerError as error:
@@ -96,9 +100,9 @@ class Listener:
         stored, self._stored = self._stored, 0
         try:
             await self._in_thread(self._note, stored)
-        except MailerError as error:
+        except Exception as error:  # a note is no reason to end: it is for operators, and the next one comes soon
             self._stored += stored
-            log.error("%s", error)
+            log.error("%s", error, exc_info=not isinstance(error, MailerError))
 
     def _note(self, stored: int) -> None:
         with self._database.transaction() as session:
@@ -134,7 +138,7 @@ class Listener:
         """Anybody may write, also nobody: reports have the null sender."""
         sizes = [option[5:] for option in options if option.startswith("SIZE=")]
         if any(int(size) > LIMIT for size in sizes):
-            return _TOO_LARGE
+            return TOO_LARGE
         envelope.mail_from = address
         return "250 2.1.0 Ok"
 
@@ -142,7 +146,7 @@ class Listener:
         self, _server: object, _session: object, envelope: Any, address: str, _options: list[str]
     ) -> str:
         """Only our own addresses: this is no relay."""
-        if not is_ours(address, self.bounce_domain, self._accepted):
+        if not self._is_ours(address):
             return _UNKNOWN
         if len(envelope.rcpt_tos) >= _RECIPIENTS:
             return "452 4.5.3 Too many recipients, please send the others again"

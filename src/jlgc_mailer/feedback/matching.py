@@ -14,6 +14,7 @@ from jlgc_mailer.db.sending import Attempt, Delivery
 from jlgc_mailer.errors import InvalidInput
 from jlgc_mailer.feedback.policy import Policy
 from jlgc_mailer.mail.address import key_of, parse_address
+from jlgc_mailer.mail.reports.read import HEARSAY
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.mail.tokens import Keyring, Purpose
 from jlgc_mailer.mail.verp import delivery_of, is_envelope_sender, leaving_of
@@ -23,10 +24,13 @@ NOT_OURS = "nothing in it names a delivery of ours"
 FORGED = "its token is not ours"
 EXPIRED = "its token has expired"
 LATE = "it is only late"
+BY_A_PERSON = "a person may have written it"
 ONLY_ADDRESS = "only the address names it, which proves too little"
+NOT_THE_READER = "somebody else than the reader asks to leave"
 # After such a word comes another: the letter arrived in the end, or it did not.
 _DELAYS = frozenset({"delayed", "ses.delayed", "sendgrid.deferred", "brevo.deferred", "mailgun.failed.temporary"})
 _BOUNCES = (FeedbackClass.HARD, FeedbackClass.SOFT, FeedbackClass.BLOCK)
+_SAID = (*_BOUNCES, FeedbackClass.COMPLAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def match(clue: Clue, signal: Signal, form: ReportForm, received_at: datetime, f
     sent = found.deliveries.get(delivery_id) if delivery_id is not None else None
     if sent is None:
         return Match(None, None, clue.address_key, believed=False, why=FORGED if clue.is_forged else NOT_OURS)
-    why = _doubt(clue, signal, form, policy)
+    why = _doubt(clue, signal, form, sent)
     if sent.last_attempt_at and received_at - sent.last_attempt_at > policy.match_window:
         why = NOT_OURS if clue.by is MatchedBy.ADDRESS else EXPIRED
     return Match(clue.by, sent.id, key_of(sent.address), believed=why is None, why=why)
@@ -167,11 +171,20 @@ def _match_leaving(leaving: tuple[int, int], found: Found) -> Match:
     return Match(MatchedBy.TOKEN, delivery_id, key, believed=True)
 
 
-def _doubt(clue: Clue, signal: Signal, form: ReportForm, policy: Policy) -> str | None:
+def _doubt(clue: Clue, signal: Signal, form: ReportForm, sent: Sent) -> str | None:
     """Anybody can write a message with an address in it; what a provider signed is as good as a token."""
     if signal.rule in _DELAYS:
         return LATE
-    if clue.by is not MatchedBy.ADDRESS or form is not ReportForm.MESSAGE:
+    if form is not ReportForm.MESSAGE:
         return None
-    is_plain = signal.feedback_class in _BOUNCES and signal.confidence >= policy.address_confidence
-    return None if is_plain else ONLY_ADDRESS
+    if signal.feedback_class in _SAID and signal.confidence <= HEARSAY:
+        return BY_A_PERSON
+    if clue.by is MatchedBy.ADDRESS:
+        return ONLY_ADDRESS
+    return None if _is_by_reader(signal, sent) else NOT_THE_READER
+
+
+def _is_by_reader(signal: Signal, sent: Sent) -> bool:
+    """Whoever answers a letter that was passed on has its ids too, and can ask to leave for nobody else."""
+    asks_to_leave = signal.feedback_class is FeedbackClass.UNSUBSCRIBE
+    return not asks_to_leave or _key(signal.recipient) == key_of(sent.address)

@@ -4,9 +4,12 @@ Readers are pure and bounded, so that reading within the transaction costs no mo
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, update
@@ -22,10 +25,11 @@ from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.states import FeedbackClass, FeedbackKind, ReportForm, ReportStatus
 
-Readers = Mapping[ReportForm, Callable[[bytes], tuple[Signal, ...]]]
+Readers = Mapping[ReportForm, Callable[[bytes], Iterable[Signal]]]
 
 UNCLEAR = "what it says is not clear"
 log = logging.getLogger("jlgc_mailer.feedback")
+_SECONDS = 2  # of reading in one transaction: on SQLite all others who write wait for it
 _BODIES = 10  # in memory at a time: a report has up to 10 MB
 _PARTS = 10_000  # recipients of one report that are read; webhooks bring up to two thousand
 _CLAIMED = (RawReport.id, RawReport.received_at, RawReport.source, RawReport.form, RawReport.envelope_to)
@@ -67,8 +71,11 @@ def any_waiting(session: Session) -> bool:
 
 
 def read_waiting(session: Session, readers: Readers, keyring: Keyring, policy: Policy, at_most: int = 200) -> int:
-    """Read the reports that wait, oldest first; the number read. Two who do it at once take different ones."""
-    readings = _read_all(session, _claim(session, at_most), readers, keyring)
+    """Read the reports that wait, oldest first, for two seconds; the number read.
+
+    Two who do it at once take different ones. What there was no time for waits on.
+    """
+    readings = _read_in_time(_read_all(session, _claim(session, at_most), readers, keyring))
     found = _look_up(session, readings)
     try:
         with session.begin_nested():
@@ -86,7 +93,7 @@ def read_again(
     """What these reports come to by other readers; nothing is written."""
     these = select(*_CLAIMED).where(among(RawReport.id, "ids")).order_by(RawReport.id)
     claimed = [Claimed(*row) for row in session.execute(these, {"ids": listed(report_ids)})]
-    readings = _read_all(session, claimed, readers, keyring)
+    readings = list(_read_all(session, claimed, readers, keyring))
     found = _look_up(session, readings)
     return [_said(each, found, policy) for each in readings]
 
@@ -97,18 +104,34 @@ def _claim(session: Session, at_most: int) -> list[Claimed]:
     return [Claimed(*row) for row in rows]
 
 
-def _with_bodies(session: Session, claimed: Sequence[Claimed]) -> Iterator[tuple[Claimed, bytes]]:
+def _with_bodies(session: Session, claimed: Sequence[Claimed]) -> Generator[tuple[Claimed, bytes], None, None]:
     """The reports with what came in, a few at a time."""
     if not claimed:
         return
     reports = {each.id: each for each in claimed}
     bodies = select(RawReport.id, RawReport.body).where(among(RawReport.id, "ids")).order_by(RawReport.id)
-    for report_id, body in session.execute(bodies.execution_options(yield_per=_BODIES), {"ids": listed(reports)}):
-        yield reports[report_id], body
+    with session.execute(bodies.execution_options(yield_per=_BODIES), {"ids": listed(reports)}) as rows:
+        for report_id, body in rows:
+            yield reports[report_id], body
 
 
-def _read_all(session: Session, claimed: Sequence[Claimed], readers: Readers, keyring: Keyring) -> list[Reading]:
-    return [_read(report, body, readers, keyring) for report, body in _with_bodies(session, claimed)]
+def _read_all(
+    session: Session, claimed: Sequence[Claimed], readers: Readers, keyring: Keyring
+) -> Generator[Reading, None, None]:
+    with closing(_with_bodies(session, claimed)) as reports:
+        for report, body in reports:
+            yield _read(report, body, readers, keyring)
+
+
+def _read_in_time(readings: Generator[Reading, None, None]) -> list[Reading]:
+    """As many as there is time for, and at least one."""
+    end, done = monotonic() + _SECONDS, []
+    with closing(readings):
+        for each in readings:
+            done.append(each)
+            if monotonic() >= end:
+                break
+    return done
 
 
 def _look_up(session: Session, readings: Sequence[Reading]) -> Found:
@@ -117,7 +140,7 @@ def _look_up(session: Session, readings: Sequence[Reading]) -> Found:
 
 def _read(report: Claimed, body: bytes, readers: Readers, keyring: Keyring) -> Reading:
     try:
-        signals = readers[report.form](body)
+        signals = tuple(islice(readers[report.form](body), _PARTS + 1))  # cut before the rest costs time
         clues = [clue_of(report.form, report.envelope_to, signal, keyring) for signal in signals]
     except Exception as error:  # F8: whatever is wrong with one report must not hold up the others
         log.exception("report %d cannot be read", report.id)
@@ -125,7 +148,7 @@ def _read(report: Claimed, body: bytes, readers: Readers, keyring: Keyring) -> R
     if any(clue.leaving for clue in clues):  # who writes to the address to leave by leaves, whatever the words are
         leaving = next(index for index, clue in enumerate(clues) if clue.leaving)
         return Reading(report, (_as_leaving(signals[leaving]),), (clues[leaving],))
-    too_many = f"it names {len(signals)} recipients, of which {_PARTS} are read" if len(signals) > _PARTS else None
+    too_many = f"it names more than {_PARTS} recipients, of which these are read" if len(signals) > _PARTS else None
     return Reading(report, signals[:_PARTS], tuple(clues[:_PARTS]), too_many)
 
 
@@ -220,7 +243,8 @@ def _event(reading: Reading, part: int, signal: Signal, matched: Match) -> dict[
 
 
 def clean(text: str | None, limit: int) -> str | None:
-    """Text from outside as every database takes it: no NUL and no half of a surrogate pair, and not too long."""
-    if text is None:
-        return None
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:limit]
+    """Text from outside as databases and terminals take it: nothing that cannot be seen but spaces, not too long."""
+    if text is None or text.isprintable():
+        return text[:limit] if text else text
+    seen = (each if each.isprintable() else " " if each.isspace() else "" for each in text[: 4 * limit])
+    return "".join(seen)[:limit]

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.audience.suppression import release, released
+from jlgc_mailer.audience.suppression import RULES_CHANGED, release, released
 from jlgc_mailer.db.among import among, listed
 from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
 from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.db.sending import Delivery
-from jlgc_mailer.feedback.judge import Arrived, foresee
+from jlgc_mailer.feedback.judge import OF_DELIVERY, Arrived, foresee
 from jlgc_mailer.feedback.matching import ONLY_ADDRESS
 from jlgc_mailer.feedback.policy import Decision, Policy
 from jlgc_mailer.feedback.reading import Readers, Said, read_again
@@ -111,14 +111,14 @@ class Replay:
     policy: Policy
     _gone: set[int] = field(default_factory=set)
 
-    def changes(self, session: Session, report_ids: Sequence[int]) -> list[Change]:
-        """What would be another thing in these reports; nothing is written."""
+    def changes(self, session: Session, report_ids: Sequence[int], now: datetime) -> list[Change]:
+        """What would be another thing in these reports, and follow now; nothing is written."""
         told = _events(session, report_ids)
         again = read_again(session, report_ids, self.readers, self.keyring, self.policy)
         changed = [each for said in again for each in _compare(said, told.get(said.report_id, {}))]
         known = _known(session, changed)
         changed = [each for each in changed if each.old or each.row["event_id"] not in known]
-        decisions = foresee(session, _arrived(session, changed), self.policy)
+        decisions = foresee(session, _arrived(session, changed), now, self.policy)
         return self._with_what_follows(session, changed, decisions)
 
     def _with_what_follows(
@@ -137,7 +137,7 @@ class Replay:
         for change in changes:
             _renew(session, change)
             if change.follows is Follows.RELEASED and change.old:
-                release(session, change.old.address_key, "rules changed", now)
+                release(session, change.old.address_key, RULES_CHANGED, now)
             status = ReportStatus.REVIEW if change.why_review else ReportStatus.READ
             report = update(RawReport).where(RawReport.id == change.report_id, *Which().conditions)
             session.execute(report.values(status=status, why=change.why_review))
@@ -195,19 +195,18 @@ def _differs(old: FeedbackEvent | None, row: Row) -> bool:
 
 
 def _arrived(session: Session, changed: Sequence[Change]) -> list[Arrived]:
-    columns = Delivery.id, Delivery.send_id, Delivery.subscriber_id, Delivery.first_attempt_at
     ids = {each.row["delivery_id"] for each in changed} - {None}
-    rows = session.execute(select(*columns).where(among(Delivery.id, "ids")), {"ids": listed(ids)})
+    rows = session.execute(select(Delivery.id, *OF_DELIVERY).where(among(Delivery.id, "ids")), {"ids": listed(ids)})
     deliveries = {row[0]: tuple(row[1:]) for row in rows}
     return [_as_arrived(each, deliveries) for each in changed]
 
 
 def _as_arrived(change: Change, deliveries: Mapping[int, tuple[Any, ...]]) -> Arrived:
     row = change.row
-    send_id, subscriber_id, sent_at = deliveries.get(row["delivery_id"], (None, None, None))
+    of_delivery = deliveries.get(row["delivery_id"], (None,) * len(OF_DELIVERY))
     return Arrived(
         change.old.id if change.old else 0, row["received_at"], "", change.new_class, ReplyClass.OTHER,
-        row["believed"], None, None, "", row["address_key"], row["delivery_id"], send_id, subscriber_id, sent_at,
+        row["believed"], None, None, "", row["address_key"], row["delivery_id"], *of_delivery,
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def events_of(session: Session, report_id: int) -> Sequence[FeedbackEvent]:
 
 def suppressions_by(session: Session, report_id: int) -> dict[int, Suppression]:
     """What each event of a report led to, where it was the first to bar its address."""
-    caused = select(FeedbackEvent.id, Suppression).join(Suppression, _is_cause())
+    caused = select(FeedbackEvent.id, Suppression).join(Suppression, _is_cause()).order_by(Suppression.id)
     return dict(iter(session.execute(caused.where(FeedbackEvent.report_id == report_id))))
 
 

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     feedback_hard_percent: float = Field(default=5, gt=0, le=100, description="a send with more of it pauses itself")
     feedback_hard_after: int = Field(default=200, ge=1, description="recipients before it may")
     feedback_complaint_percent: float = Field(default=0.1, gt=0, le=100, description="a send with it pauses itself")
-    feedback_complaint_after: int = Field(default=2000, ge=1, description="recipients before it may")
+    feedback_complaint_after: int = Field(default=2000, ge=1, description="recipients before it may; 3 do of fewer")
 
     @field_validator("secret_keys", mode="before")
     @classmethod

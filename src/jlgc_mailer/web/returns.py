@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.feedback import WayIn
 from jlgc_mailer.feedback.health import ways_in
-from jlgc_mailer.feedback.matching import FORGED, NOT_OURS, ONLY_ADDRESS
+from jlgc_mailer.feedback.matching import BY_A_PERSON, FORGED, NOT_OURS, NOT_THE_READER, ONLY_ADDRESS
 from jlgc_mailer.feedback.reading import UNCLEAR
 from jlgc_mailer.feedback.review import Blocked, InReview, blocked, count_by_class, count_in_review, reports_in_review
 from jlgc_mailer.states import FeedbackClass
@@ -40,7 +40,9 @@ CLASS_NOTES = {
 REASON_NAMES = {
     NOT_OURS: "Nothing in it names a message of ours.",
     FORGED: "Its token is not ours.",
+    BY_A_PERSON: "A person may have written it.",
     ONLY_ADDRESS: "Only an address names the message, which proves too little.",
+    NOT_THE_READER: "Somebody else than the reader asks to leave.",
     UNCLEAR: "What it says is not clear.",
 }
 AT_ONCE = 50

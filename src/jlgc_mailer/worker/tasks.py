@@ -64,12 +64,13 @@ def read(mailer: Mailer) -> None:
 
 
 def judge(mailer: Mailer) -> None:
-    """Judge all feedback that waits; a send of which too much comes back pauses itself."""
-    is_news = False
+    """Judge all feedback that waits; a send of which too much comes back pauses itself.
+
+    Breakers are looked at without news too: of a send that began slowly, what came back may be too much only later.
+    """
     while _in_transaction(mailer, lambda session: judge_waiting(session, mailer.clock(), mailer.policy)):
-        is_news = True
-    if is_news:
-        _in_transaction(mailer, lambda session: trip_breakers(session, mailer.clock(), mailer.policy))
+        pass
+    _in_transaction(mailer, lambda session: trip_breakers(session, mailer.clock(), mailer.policy))
 
 
 def collect(mailer: Mailer) -> None:

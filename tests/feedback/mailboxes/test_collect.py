@@ -22,7 +22,7 @@ from jlgc_mailer.states import ReportForm, ReportStatus
 from jlgc_mailer.worker import tasks
 from tests.conftest import SECRET, Clock
 from tests.feedback.mailboxes.conftest import Box, Files, bodies, report, stored
-from tests.feedback.servers import PASSWORD, Script, imap
+from tests.feedback.servers import PASSWORD, Script, imap, pop3
 
 
 def health(mailer: Mailer) -> WayIn:
@@ -200,6 +200,45 @@ path = "{files.maildir}"
     clock.forward(minutes=1)
     tasks.collect(mailer)
     assert bodies(mailer) == [report(1), report(2)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        f"kind = 'pop3'\nhost = '{'x' * 64}.example.org'\nuser = 'u'\npassword = 'p'",
+        "kind = 'pop3'\nhost = '127.0.0.1'\nsecurity = 'none'\nuser = 'u'\npassword_command = 'echo \"x'",
+    ],
+)
+def test_a_fault_that_nobody_thought_of_is_told_and_holds_up_no_other_mailbox(
+    mailer: Mailer, files: Files, tmp_path: Path, script: Script, broken: str
+) -> None:
+    """F8: such as a host that is no name (UnicodeError), or a command with half a quotation (ValueError)."""
+    files.put_into_maildir(report(1))
+    with pop3(script):
+        text = f"[mailboxes.broken]\n{broken}\nport = {script.port}\n"
+        text += f"[mailboxes.office]\nkind = 'maildir'\npath = '{files.maildir}'\n"
+        (tmp_path / "feedback.toml").write_text(text, encoding="utf-8")
+        tasks.collect(mailer)
+    assert bodies(mailer) == [report(1)]
+    with mailer.database.reading() as session:
+        problems = {way.name: way.problem for way in ways_in(session)}
+    assert str(problems["mailbox broken"]).startswith("The mailbox at broken cannot be read: ")
+    assert problems["mailbox office"] is None
+
+
+def test_a_file_whose_name_is_no_text_can_be_told_of(mailer: Mailer, files: Files) -> None:
+    """F8."""
+    files.put_into_maildir(report(1))
+    (files.maildir / "new" / os.fsdecode(b"0\xff.host")).symlink_to(files.maildir / "cur")
+    bad = files.maildir / "new" / os.fsdecode(b"1\xff.host")
+    bad.write_bytes(report(2))
+    (files.maildir / "cur").rmdir()
+    mailbox = Maildir("office", timedelta(seconds=60), files.maildir, keeps=True)
+    found = mailer.collector.collect(mailbox)
+    assert found.stored == 2
+    assert str(found.problem).isprintable()
+    assert health(mailer).problem == found.problem
+    assert bad.exists()
 
 
 def test_beat_asks_for_it_on_the_queue_of_short_tasks(mailer: Mailer) -> None:

@@ -26,7 +26,7 @@ OWN_RULES = read_rules(
 
 
 def read(form: ReportForm, body: bytes, rules: Rules | None = None) -> tuple[Signal, ...]:
-    return read_webhook(form, body, rules or default_rules())
+    return tuple(read_webhook(form, body, rules or default_rules()))
 
 
 def only(form: ReportForm, document: object) -> Signal:

@@ -27,6 +27,8 @@ def test_an_event_of_brevo_is_known_by_what_it_says() -> None:
         ({"event": "blocked"}, BLOCK),
         ({"event": "error"}, BLOCK),
         ({"event": "invalid_email"}, HARD),
+        ({"event": "invalid_email", "reason": "552 5.2.2 mailbox full"}, SOFT),
+        ({"event": "invalid_email", "reason": "550 5.7.1 blocked using a block list"}, BLOCK),
         ({"event": "spam"}, COMPLAINT),
         ({"event": "complaint"}, COMPLAINT),
         ({"event": "unsubscribed"}, UNSUBSCRIBE),

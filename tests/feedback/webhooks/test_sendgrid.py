@@ -5,7 +5,7 @@ import pytest
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.states import FeedbackClass, ReportForm
 from tests.feedback.webhooks.providers import body_of, sendgrid_event
-from tests.feedback.webhooks.readings import BLOCK, COMPLAINT, HARD, SOFT, UNSUBSCRIBE, only, read
+from tests.feedback.webhooks.readings import BLOCK, COMPLAINT, HARD, SOFT, UNKNOWN, UNSUBSCRIBE, only, read
 
 
 def test_a_bounce_of_sendgrid_names_recipient_reason_and_delivery() -> None:
@@ -32,6 +32,12 @@ def test_a_bounce_of_sendgrid_names_recipient_reason_and_delivery() -> None:
         ({"type": "blocked", "reason": "550 5.1.1 user unknown"}, BLOCK),
         ({"type": "blocked", "reason": "unable to get mx info: no such host", "status": ""}, BLOCK),
         ({"bounce_classification": "Invalid Address", "reason": "550 x", "status": ""}, HARD),
+        ({"bounce_classification": "Invalid Address", "reason": "", "status": ""}, HARD),
+        ({"bounce_classification": "Invalid Address", "reason": "552 5.2.2 over quota", "status": "5.2.2"}, SOFT),
+        ({"bounce_classification": "Invalid Address", "reason": "550 5.7.1 blocked using a block list"}, BLOCK),
+        ({"reason": "", "status": ""}, UNKNOWN),
+        ({"reason": "", "status": "5.0.0"}, UNKNOWN),
+        ({"reason": "", "status": "5.1.1"}, HARD),
         ({"bounce_classification": "Reputation"}, BLOCK),
         ({"bounce_classification": "Content"}, BLOCK),
         ({"bounce_classification": "Mailbox Unavailable"}, SOFT),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jlgc_mailer.mail.reports.read import read_report
+from jlgc_mailer.mail.reports.read import HEARSAY, read_report
 from jlgc_mailer.mail.reports.rules import default_rules
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.states import FeedbackClass
@@ -217,3 +217,36 @@ def test_a_group_without_a_usable_recipient_takes_it_from_the_header() -> None:
     text = _dsn("Final-Recipient: LDAP; cn=bob\nAction: failed\nStatus: 5.1.1")
     (signal,) = _read("X-Failed-Recipients: bob@example.com\n" + text)
     assert signal.recipient == "bob@example.com"
+
+
+@pytest.mark.parametrize("groups", [(0, 1), (1, 0)])
+def test_a_member_of_a_list_that_failed_does_not_fail_the_list(groups: tuple[int, int]) -> None:
+    """RFC 3464 2.3.3: expanded is a success for whoever was written to."""
+    asked = "Original-Recipient: rfc822; office@example.com\nFinal-Recipient: rfc822; "
+    told = (
+        f"{asked}office@example.com\nAction: expanded\nStatus: 2.0.0",
+        f"{asked}left@example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown",
+    )
+    (signal,) = _read(_dsn(*(told[each] for each in groups)))
+    assert (signal.recipient, signal.feedback_class) == ("office@example.com", FeedbackClass.AUTO_REPLY)
+
+
+_QUOTED = "When I wrote to your office I got:\n550 5.1.1 <office@example.org>: User unknown\n\nWhat is right?\n\n"
+_ORIGINAL = "-----Original Message-----\nFrom: News <news@example.org>\nTo: reader@example.com\nSubject: News\n\nDear"
+
+
+@pytest.mark.parametrize("subject", ["RE: News of the summer", "FW: Undeliverable: my question", "A question"])
+def test_what_a_person_tells_of_a_report_is_hearsay(subject: str) -> None:
+    """F6: they are alive, and the report is about somebody else."""
+    signals = _read(f"From: Reader <reader@example.com>\nSubject: {subject}\n\n{_QUOTED}{_ORIGINAL}")
+    assert all(signal.confidence <= HEARSAY for signal in signals)
+
+
+def test_a_report_that_a_person_attaches_is_hearsay() -> None:
+    inner = _dsn("Final-Recipient: rfc822; office@example.org\nAction: failed\nStatus: 5.1.1")
+    (signal,) = _read(
+        "From: Reader <reader@example.com>\nSubject: Re: News\nContent-Type: multipart/mixed; boundary=x\n\n"
+        f"--x\n\nI got this.\n--x\nContent-Type: message/rfc822\n\n{inner}\n--x--\n"
+    )
+    assert signal.confidence <= HEARSAY
+    assert _read(inner)[0].confidence > HEARSAY

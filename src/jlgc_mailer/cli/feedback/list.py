@@ -82,7 +82,10 @@ def _show(title: str, columns: tuple[str, ...], rows: list[Row], empty: str) -> 
 
 
 def _cell(value: object) -> object:
-    return " ".join(value) if isinstance(value, list) else value
+    from jlgc_mailer.feedback.reading import clean
+
+    words = " ".join(value) if isinstance(value, list) else value
+    return clean(words, len(words)) if isinstance(words, str) else words
 
 
 def _alert(alert: "Blocked") -> Row:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +51,14 @@ def listen(
     It takes only addresses of ours, and says 250 only when the report is in the database.
     """
     from jlgc_mailer.feedback.listener import Listener
+    from jlgc_mailer.mail.reports.envelope import is_ours
 
     shell.mailer.checked_database()
     _log_to_stderr()
-    mailer = shell.mailer
-    listener = Listener(mailer.database, mailer.settings.bounce_domain, mailer.clock, accept, _tls(certificate, key))
+    mailer, domain = shell.mailer, shell.mailer.settings.bounce_domain
+    others = {name.lower() for name in accept}
+    known = partial(is_ours, bounce_domain=domain, others=others, keyring=mailer.keyring)
+    listener = Listener(mailer.database, domain, mailer.clock, known, _tls(certificate, key))
     asyncio.run(_listen(listener, host, port, socket, is_lmtp=is_lmtp))
 
 

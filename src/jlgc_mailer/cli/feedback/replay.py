@@ -3,13 +3,14 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from jlgc_mailer.cli.feedback.since import since
+from jlgc_mailer.cli.feedback.stops import telling_stops
 from jlgc_mailer.cli.shell import Shell, example, pass_shell, with_progress
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Progress = Callable[[int], None]
     type=click.Path(path_type=Path, dir_okay=False),
     help="Rules before those of the program.  [default: feedback-rules.toml of the home folder]",
 )
-@click.option("--apply", "is_applied", is_flag=True, help="Do it, and judge again.")
+@click.option("--apply", "is_applied", is_flag=True, help="Do it, and judge it and whatever else waits.")
 @pass_shell
 def replay(
     shell: Shell,
@@ -50,7 +51,8 @@ def replay(
 ) -> None:
     """Read stored reports again and tell what would be another thing, and what would follow. Only --apply does it.
 
-    Whoever is barred for no reason any more is released. What a person resolved stays so.
+    Whoever is barred for no reason any more is released. What a person resolved stays so. Judging may pause a send of
+    which too much came back; that is told.
     """
     from jlgc_mailer.feedback.replay import Replay, Which, how_many
     from jlgc_mailer.feedback.review import find_report
@@ -70,10 +72,11 @@ def replay(
             click.echo(_line(change), file=out)
             changes[change.follows] += 1
 
-    with_progress(total, "reading again", work)
-    if is_applied:
-        judge(shell.mailer)
-    click.echo(_summary(changes, total, is_applied=is_applied))
+    with telling_stops(shell) if is_applied else nullcontext():
+        with_progress(total, "reading again", work)
+        if is_applied:
+            judge(shell.mailer)
+        click.echo(_summary(changes, total, is_applied=is_applied))
 
 
 def _readers(shell: Shell, rules: Path | None) -> "Readers":
@@ -93,7 +96,7 @@ def _changes(
     while True:
         with begin() as session:
             report_ids = next_reports(session, which, after)
-            changes = again.changes(session, report_ids)
+            changes = again.changes(session, report_ids, shell.mailer.clock())
             if is_applied:
                 again.apply(session, changes, shell.mailer.clock())
         if not report_ids:

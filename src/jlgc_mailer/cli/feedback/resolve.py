@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jlgc_mailer.cli.feedback.stops import telling_stops
+from jlgc_mailer.cli.reason import reason
 from jlgc_mailer.cli.shell import Shell, example, pass_shell
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _IGNORE = "ignore"
 @click.argument("report_id", metavar="REPORT", type=click.IntRange(1, 2**63 - 1))
 @click.option("--as", "ruling", type=click.Choice(["hard", "soft", "block", "complaint", _IGNORE]), required=True)
 @click.option("--recipient", help="Whom it is about.  [default: the one address that it names]")
-@click.option("--reason", required=True, help="For those who come after you.")
+@reason
 @pass_shell
 def resolve(shell: Shell, report_id: int, ruling: str, recipient: str | None, reason: str) -> None:
     """Say what a report means. That is judged like everything that comes in, and the report leaves the review."""
@@ -36,8 +38,9 @@ def resolve(shell: Shell, report_id: int, ruling: str, recipient: str | None, re
     if not is_new:
         click.echo(f"Report {report_id} was resolved like that before.")
         return
-    judge(shell.mailer)
-    click.echo(f"Report {report_id} is resolved: {_followed(shell, report_id, meant)}.")
+    with telling_stops(shell):
+        judge(shell.mailer)
+        click.echo(f"Report {report_id} is resolved: {_followed(shell, report_id, meant)}.")
 
 
 def _followed(shell: Shell, report_id: int, meant: "FeedbackClass | None") -> str:

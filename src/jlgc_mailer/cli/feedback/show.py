@@ -104,4 +104,8 @@ def _tell_lines(facts: Mapping[str, Any]) -> None:
 
 
 def _words(value: object) -> object:
+    from jlgc_mailer.feedback.reading import clean
+
+    if isinstance(value, str):  # whatever a stranger wrote, a terminal must not obey it
+        return clean(value, len(value))
     return ("yes" if value else "no") if isinstance(value, bool) else value

@@ -1,15 +1,18 @@
 """Collecting: what waits in a mailbox is fetched, stored and committed, and only then let go (STANDARDS F8)."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from jlgc_mailer.db.base import Database
-from jlgc_mailer.errors import SettingError
+from jlgc_mailer.errors import MailerError, SettingError
 from jlgc_mailer.feedback import health
 from jlgc_mailer.feedback.mailboxes import Fetched, Mailbox, MailboxTrouble, Visit
 from jlgc_mailer.feedback.message import inbound
 from jlgc_mailer.feedback.store import store
+
+log = logging.getLogger("jlgc_mailer.mailboxes")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,12 @@ class Collector:
                         break
             problem = _worst_of(visit)
         except (MailboxTrouble, SettingError) as trouble:
-            problem = str(trouble)
+            problem = health.printable(str(trouble))
+        except MailerError:  # the database: nobody could be told
+            raise
+        except Exception as error:
+            log.exception("a fault while reading mailbox %s", mailbox.name)
+            problem = health.printable(str(MailboxTrouble(place=mailbox.name, problem=_words_of(error))))
         with self.database.transaction() as session:
             health.seen(session, way_in(mailbox), self.clock(), backlog=waiting, problem=problem)
         return Collected(taken, stored, waiting, problem)
@@ -81,8 +89,12 @@ def way_in(mailbox: Mailbox) -> str:
     return f"mailbox {mailbox.name}"
 
 
+def _words_of(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
 def _worst_of(visit: Visit) -> str | None:
     if not visit.problems:
         return None
     others = f", and {len(visit.problems) - 1} more" if len(visit.problems) > 1 else ""
-    return f"{visit.problems[0]}{others}. The rest was read."
+    return health.printable(f"{visit.problems[0]}{others}. The rest was read.")

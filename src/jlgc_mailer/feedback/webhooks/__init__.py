@@ -24,15 +24,17 @@ _READERS: Mapping[ReportForm, Callable[[object, Rules], Iterator[Signal]]] = {
 _ID_LENGTH = 255
 
 
-def read_webhook(form: ReportForm, body: bytes, rules: Rules) -> tuple[Signal, ...]:
-    """What a post says, a signal for each recipient; any octets give an answer.
+def read_webhook(form: ReportForm, body: bytes, rules: Rules) -> Iterator[Signal]:
+    """What a post says, a signal for each recipient, one after the other; any octets give an answer.
 
     Events that say nothing of a failure or a wish, such as deliveries and opens, give no signal.
     """
     document = documents.parse(body)
     if not isinstance(document, dict | list):
-        return (Signal(FeedbackClass.UNKNOWN, diagnosis="It is no JSON object or list", rule=f"{form}.unreadable"),)
-    return tuple(_named(form, signal) for signal in _READERS[form](document, rules))
+        yield Signal(FeedbackClass.UNKNOWN, diagnosis="It is no JSON object or list", rule=f"{form}.unreadable")
+        return
+    for signal in _READERS[form](document, rules):
+        yield _named(form, signal)
 
 
 def _named(form: ReportForm, signal: Signal) -> Signal:

@@ -37,7 +37,7 @@ def _signal(event: object, kind: str, rules: Rules) -> Signal:
     reason = text(event, "reason")
     status = documents.status_in(reason)
     stated = Heard(_EVENTS[kind], f"brevo.{kind}")
-    found = weigh(stated, status, reason, rules) if kind == "hardbounce" else stated
+    found = weigh(stated, status, reason, rules) if stated.feedback_class is FeedbackClass.HARD else stated
     return Signal(
         found.feedback_class,
         documents.address(event, "email"),

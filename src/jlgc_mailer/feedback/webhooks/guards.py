@@ -19,6 +19,7 @@ from jlgc_mailer.feedback.webhooks.posted import Guard, Posted, moment, stalenes
 _SENDGRID_TRIES = timedelta(hours=25)  # "up to 24 hours"
 MAILGUN_TRIES = timedelta(hours=9)  # "during 8 hours"
 _GENERIC_TRIES = timedelta(minutes=5)  # each try is signed anew
+_NO_ID = "each event needs an event_id, which no other event has"
 _WRONG = "its signature does not fit: the key is another's, or somebody changed the post"
 
 
@@ -93,6 +94,11 @@ class GenericSignature(Guard):
         if not _same(parts.get("v1", ""), _hmac(self.secret(), signed)):
             return _WRONG
         return staleness(moment(timestamp), now, _GENERIC_TRIES)
+
+    def fault(self, posted: Posted) -> str | None:
+        """Without an id, the same words about the next letter would be the same event."""
+        events = documents.listed({"events": documents.parse(posted.body)}, "events")
+        return None if all(documents.text(each, "event_id") for each in events) else _NO_ID
 
 
 def _hmac(secret: str, signed: bytes) -> str:

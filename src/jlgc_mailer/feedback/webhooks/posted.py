@@ -31,6 +31,11 @@ class Guard(ABC):
     def refusal(self, posted: Posted, now: datetime) -> str | None:
         """Why the post is not genuine, in words for operators; None when it is. It may ask the provider."""
 
+    def fault(self, posted: Posted) -> str | None:
+        """What the author of a genuine post has to mend before it can be taken."""
+        del posted
+        return None
+
     def once(self, posted: Posted) -> str | None:
         """A part of a genuine post that may bring one body only; None when the signature covers the body."""
         del posted

@@ -58,7 +58,7 @@ def _bounce(document: object, kind: str, rules: Rules) -> Signal:
     diagnosis = text(document, "Details") or text(document, "Description")
     status = documents.status_in(diagnosis)
     stated = Heard(_TYPES.get(kind, FeedbackClass.UNKNOWN), f"postmark.{kind}")
-    found = weigh(stated, status, diagnosis, rules) if kind == "HardBounce" else stated
+    found = weigh(stated, status, diagnosis, rules) if stated.feedback_class is FeedbackClass.HARD else stated
     content = inside(document, "Content")
     lines = [line[:1000] for line in content[:_CONTENT].splitlines()] if isinstance(content, str) else []
     return Signal(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from jlgc_mailer.feedback.webhooks import documents
 from jlgc_mailer.feedback.webhooks.documents import listed, text
-from jlgc_mailer.feedback.webhooks.weighing import Heard, weigh
+from jlgc_mailer.feedback.webhooks.weighing import Heard, heard_in, weigh
 from jlgc_mailer.mail.reports.rules import Rules
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.states import FeedbackClass
@@ -43,11 +43,15 @@ def read(document: object, rules: Rules) -> Iterator[Signal]:
 
 def _bounce(event: object, rules: Rules) -> Heard:
     classified = text(event, "bounce_classification", limit=40).lower()
-    if classified in _CLASSIFICATIONS:
-        return Heard(_CLASSIFICATIONS[classified], f"sendgrid.{classified}")
     kind = "blocked" if text(event, "type").lower() == "blocked" else "bounce"
+    status, reason = _status(event), text(event, "reason")
+    if classified in _CLASSIFICATIONS:
+        stated = Heard(_CLASSIFICATIONS[classified], f"sendgrid.{classified}")
+        return weigh(stated, status, reason, rules) if stated.feedback_class is FeedbackClass.HARD else stated
+    if kind == "bounce" and not reason and heard_in(status, "", rules) is None:
+        return Heard(FeedbackClass.UNKNOWN, f"sendgrid.{kind}")
     stated = Heard(FeedbackClass.BLOCK if kind == "blocked" else FeedbackClass.HARD, f"sendgrid.{kind}")
-    return weigh(stated, _status(event), text(event, "reason"), rules)
+    return weigh(stated, status, reason, rules)
 
 
 def _signal(event: object, kind: str, found: Heard) -> Signal:

@@ -23,7 +23,8 @@ _BOUNCES: Mapping[tuple[str, str], FeedbackClass] = {
     ("Transient", "AttachmentRejected"): FeedbackClass.BLOCK,
 }
 _DELAYED = "ses.delayed"
-_WORDED = {"General", "Undetermined"}  # the other subtypes are Amazon's own reading of the reply
+# NoEmail is Amazon's reading of a reply, which may speak of something else; the other subtypes are no such reading.
+_WORDED = {"General", "Undetermined", "NoEmail"}
 _EXPLAINED = {
     "Suppressed": "Amazon does not send to this address: it bounced hard for others lately",
     "OnAccountSuppressionList": "On the suppression list of the Amazon account: nothing was sent, this is nothing new",

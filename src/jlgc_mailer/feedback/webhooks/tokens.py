@@ -12,10 +12,10 @@ from jlgc_mailer.db.feedback import WebhookToken
 _KEPT = timedelta(days=1)  # longer than any timestamp is believed
 
 
-def brings_nothing_else(session: Session, source: str, token: str, report_digest: str, now: datetime) -> bool:
-    """Whether the token has brought no other body before; from now on it brings this one only."""
+def brings_nothing_else(session: Session, token: str, report_digest: str, now: datetime) -> bool:
+    """Whether the token has brought no other body, to any webhook; two may share a key. Now it brings this one only."""
     session.execute(delete(WebhookToken).where(WebhookToken.used_at < now - _KEPT))
-    digest = hashlib.sha256(f"{source}\n{token}".encode()).hexdigest()
+    digest = hashlib.sha256(token.encode()).hexdigest()
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"digest": digest, "report_digest": report_digest, "used_at": now}
     session.execute(insert(WebhookToken).values(values).on_conflict_do_nothing())

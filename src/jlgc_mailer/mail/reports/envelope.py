@@ -3,6 +3,9 @@
 import re
 from collections.abc import Collection, Iterator
 
+from jlgc_mailer.mail.tokens import Keyring
+from jlgc_mailer.mail.verp import delivery_of, leaving_of
+
 _HEADER_LIMIT = 64 * 1024  # octets; servers put these fields on top, and a real header is far shorter
 _FIELD = re.compile(
     r"^(?:delivered-to|x-original-to|envelope-to|x-envelope-to|to)[ \t]*:((?:[^\n]|\n[ \t])*)",
@@ -21,10 +24,12 @@ def envelope_recipient(data: bytes, bounce_domain: str) -> str:
     return next(filter(_has_token, ours), ours[0] if ours else "")
 
 
-def is_ours(address: str, bounce_domain: str, others: Collection[str]) -> bool:
-    """Whether the address can be one of ours: of our domain, with a token or a local part among `others`."""
-    is_known = _has_token(address) or address.rpartition("@")[0].lower() in others
-    return is_known and domain_of(address) == bounce_domain
+def is_ours(address: str, bounce_domain: str, others: Collection[str], keyring: Keyring) -> bool:
+    """Whether the address is one of ours: of our domain, with a token that we signed or a local part among `others`."""
+    if domain_of(address) != bounce_domain:
+        return False
+    is_signed = delivery_of(address, keyring) is not None or leaving_of(address, keyring) is not None
+    return is_signed or address.rpartition("@")[0].lower() in others
 
 
 def domain_of(address: str) -> str:

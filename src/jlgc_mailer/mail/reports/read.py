@@ -20,8 +20,10 @@ from jlgc_mailer.states import FeedbackClass
 _RECEIPTS = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
 _DONE = frozenset({"delivered", "relayed", "expanded"})  # RFC 3464 2.3.3: successes
 _REPLY_OF_A_PERSON = re.compile(r"\s{0,9}(?:re|aw|sv|antw|odp|r[eé]p)\s?: ", re.IGNORECASE)  # "Re: Undeliverable ..."
+_PASSED_ON = re.compile(r"\s{0,9}(?:re|aw|sv|antw|odp|r[eé]p|fwd?|wg|tr|rv|enc|vb|pd)\s?: ?", re.IGNORECASE)
 _SEARCHED = 256_000  # octets in which a token of ours is looked for
 _SURE, _LIKELY = 0.95, 0.8
+HEARSAY = 0.3  # the confidence in what a person says of a report
 
 
 def read_report(data: bytes, rules: Rules) -> tuple[Signal, ...]:
@@ -29,6 +31,8 @@ def read_report(data: bytes, rules: Rules) -> tuple[Signal, ...]:
     message = open_message(data)
     seen = views(message)
     signals = _structured(seen, rules) or _in_words(seen, rules)
+    if _is_by_a_person(seen[0], rules):
+        signals = [replace(signal, confidence=min(signal.confidence, HEARSAY)) for signal in signals]
     senders = candidates([*_texts(message), data[:_SEARCHED].decode("latin-1")])
     ids = message_ids(message.headers, [headers for _, headers in message.returned] + seen[0].returned)
     return tuple(replace(signal, senders=senders, message_ids=ids) for signal in signals)
@@ -100,7 +104,11 @@ def _notification(view: View, rules: Rules) -> list[Signal]:
     sections = read_sections(view.text, named or _failed(view), view.returned_to, view.ours)
     by_name = {(section.recipient or "").lower(): section.text for section in sections}
     alone = sections[0].recipient if len(groups) == 1 else None
-    unique = {(group.recipient or alone or "").lower() or str(number): group for number, group in enumerate(groups)}
+    unique: dict[str, Group] = {}
+    for number, group in enumerate(groups):
+        name = (group.recipient or alone or "").lower() or str(number)
+        if name not in unique or unique[name].action not in _DONE:  # a member of a list failed, the list did not
+            unique[name] = group
     return [
         _of_group(
             group, group.recipient or alone, by_name.get((group.recipient or alone or "").lower(), ""), view, rules
@@ -120,6 +128,13 @@ def _of_group(group: Group, recipient: str | None, section: str, view: View, rul
     return signal
 
 
+def _is_by_a_person(view: View, rules: Rules) -> bool:
+    """Whether somebody tells of a report, answers one or passes it on: it may be about anybody."""
+    if rules.is_report(Scope.HEADER, view.header_text):
+        return False
+    return _PASSED_ON.match(view.subject) is not None or not rules.is_report(Scope.SUBJECT, view.subject)
+
+
 def _failed(view: View) -> list[str]:
     """Exim and Gmail name the recipients in a field of the header."""
     return addresses_in(" ".join(view.headers.every("x-failed-recipients"))[:20_000])
@@ -136,22 +151,32 @@ def _in_words(seen: Sequence[View], rules: Rules) -> list[Signal]:
     answer = _answer(outer, Scope.SUBJECT, outer.subject, rules)
     if answer:
         return answer
-    if rules.is_report(Scope.SUBJECT, outer.subject) and not _REPLY_OF_A_PERSON.match(outer.subject):
-        return _unless_unknown(_bounces(outer, rules), outer, rules)
+    bounces = _bounces(outer, rules)
+    if _is_report_by_subject(outer, bounces, rules):
+        return _unless_unknown(bounces, outer, rules)
     answer = _answer(outer, Scope.HEADER, outer.header_text, rules)
     if answer:
         return answer
     if rules.is_report(Scope.TEXT, outer.text) or (outer.returned and replies_in(outer.text)):
-        return _bounces(outer, rules)
+        return bounces
     return [Signal(FeedbackClass.UNKNOWN, None, None, None, outer.subject[:500], "no-report", _LIKELY)]
+
+
+def _is_report_by_subject(view: View, bounces: list[Signal], rules: Rules) -> bool:
+    """Whether the subject is a report's and something is behind it: a person may write about bounces, too."""
+    if _REPLY_OF_A_PERSON.match(view.subject) or not rules.is_report(Scope.SUBJECT, view.subject):
+        return False
+    return bool(view.returned or replies_in(view.text) or any(each.recipient for each in bounces))
 
 
 def _unless_unknown(signals: list[Signal], view: View, rules: Rules) -> list[Signal]:
     """A program's answer may have a report's sender or subject; a report that says why it came has none."""
-    if all(each.feedback_class is FeedbackClass.UNKNOWN for each in signals):
-        subject, headers = (Scope.SUBJECT, view.subject), (Scope.HEADER, view.header_text)
-        return _answer(view, *subject, rules) or _answer(view, *headers, rules) or signals
-    return signals
+    if any(each.feedback_class is not FeedbackClass.UNKNOWN for each in signals):
+        return signals
+    said = _answer(view, Scope.SUBJECT, view.subject, rules)
+    if said or _failed(view) or view.returned:  # Exim marks its reports auto-replied too, and nobody would see them
+        return said or signals
+    return _answer(view, Scope.HEADER, view.header_text, rules) or signals
 
 
 def _bounces(view: View, rules: Rules) -> list[Signal]:
