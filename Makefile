@@ -8,10 +8,10 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts lock-check lock chaos bench bench-send picture clean
+.PHONY: help demo serve test check lint types contracts lock-check lock chaos fuzz bench bench-send bench-feedback picture clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "jlgc_mailer needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12")'
@@ -59,11 +59,18 @@ lock: $(DEV) ## write the lock files anew
 chaos: $(DEV) ## kill -9 of everything while newsletters go out, and everybody counted; up to 8 minutes (ARGS="--pair sqlite")
 	$(BIN)/python -m tests.chaos $(ARGS)
 
+fuzz: $(DEV) ## reports made up by a fuzzer, for ten minutes (Linux; ARGS=-max_total_time=3600)
+	$(PIP) atheris==3.0.0
+	$(BIN)/python -m tests.fuzz.reports -max_total_time=600 $(ARGS)
+
 bench: $(DEV) ## benchmarks; each prints ratios measured in one run
 	$(BIN)/python -m bench $(ARGS)
 
 bench-send: $(DEV) ## sending against smtp-source, a naive sender and smtplib (needs Debian's postfix; ARGS=--quick)
 	$(BIN)/python -m bench.sending $(ARGS)
+
+bench-feedback: $(DEV) ## reading reports against the standard library's parser; 100,000 to their verdicts (ARGS=--quick)
+	$(BIN)/python -m bench.feedback $(ARGS)
 
 picture: $(DEV) ## draw docs/newsletter.png anew (needs Debian's chromium and fonts-noto-cjk)
 	$(BIN)/python docs/picture.py

@@ -28,7 +28,7 @@ _SECONDS = 60
 _PROGRAMS = ("postfix", "saslpasswd2")
 _ENVELOPE = re.compile(rb"\AReturn-Path: <([^>]*)>\nX-Original-To: ([^\n]*)\nDelivered-To: [^\n]*\n")
 
-_MAIN = """
+_BASE = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
 data_directory = {folder}/data
@@ -41,13 +41,33 @@ mydestination =
 local_recipient_maps =
 alias_maps =
 alias_database =
+smtpd_peername_lookup = no
+"""
+
+_SERVICES = """
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+retry unix - - n - - error
+error unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+_MAIN = """
 virtual_mailbox_domains = example.com
 virtual_mailbox_maps = static:inbox/
 virtual_mailbox_base = {folder}
 virtual_uid_maps = static:{nobody}
 virtual_gid_maps = static:{nobody}
 virtual_destination_recipient_limit = 1
-smtpd_peername_lookup = no
 smtpd_tls_security_level = encrypt
 smtpd_tls_chain_files = {folder}/server.pem
 smtpd_tls_auth_only = yes
@@ -65,20 +85,6 @@ _MASTER = """
 127.0.0.1:{late_port} inet n - n - - smtpd
  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
  -o smtpd_end_of_data_restrictions=check_recipient_access,texthash:{folder}/recipients
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-retry unix - - n - - error
-error unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
 """
 
 _SASL = """
@@ -96,6 +102,30 @@ def missing() -> str | None:
     if any(shutil.which(program) is None for program in _PROGRAMS):
         return "Debian's postfix and sasl2-bin are not installed; .ci/run installs them."
     return None
+
+
+def write_configuration(folder: Path, main: str, services: str, values: Mapping[str, object]) -> None:
+    """The folders of an instance in an empty folder, and its configuration: `main` and `services` are its own part."""
+    values = {**values, "folder": folder, "nobody": _NOBODY}
+    owners = {"etc": 0, "etc/sasl": 0, "queue": 0, "data": pwd.getpwnam("postfix").pw_uid, "inbox": _NOBODY}
+    for name, owner in owners.items():
+        (folder / name).mkdir()
+        os.chown(folder / name, owner, 0)
+    for name, text in (("main.cf", _BASE + main), ("master.cf", services + _SERVICES), ("sasl/smtpd.conf", _SASL)):
+        (folder / "etc" / name).write_text(text.format(**values))
+
+
+@contextmanager
+def running(folder: Path, port: int) -> Iterator[None]:
+    """The instance in a folder, from when it answers on this port until it has ended."""
+    command, quiet = ["postfix", "-c", str(folder / "etc")], subprocess.DEVNULL
+    process = subprocess.Popen([*command, "start-fg"], stdin=quiet, stderr=quiet, start_new_session=True)
+    try:
+        _wait_until_ready(folder, port, process)
+        yield
+    finally:
+        subprocess.run([*command, "stop"], check=False, stderr=quiet)
+        process.wait(_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -162,30 +192,13 @@ def _delivered(data: bytes) -> Delivered:
 def postfix(folder: Path, recipients: Mapping[str, str], header_checks: Sequence[str]) -> Iterator[Postfix]:
     """A server in an empty folder that everybody may enter; it replies so to these recipients and header fields."""
     server = Postfix(folder, free_port(), free_port(), free_port())
-    _write_configuration(server)
+    write_configuration(folder, _MAIN, _MASTER, vars(server))
     (folder / "recipients").write_text("".join(f"{address} {reply}\n" for address, reply in recipients.items()))
     (folder / "header-checks").write_text("".join(f"{line}\n" for line in header_checks))
     _write_certificate(folder)
     _write_password(folder)
-    command, quiet = ["postfix", "-c", str(folder / "etc")], subprocess.DEVNULL
-    process = subprocess.Popen([*command, "start-fg"], stdin=quiet, stderr=quiet, start_new_session=True)
-    try:
-        _wait_until_ready(server, process)
+    with running(folder, server.port):
         yield server
-    finally:
-        subprocess.run([*command, "stop"], check=False, stderr=quiet)
-        process.wait(_SECONDS)
-
-
-def _write_configuration(server: Postfix) -> None:
-    folder = server.folder
-    values = vars(server) | {"nobody": _NOBODY}
-    owners = {"etc": 0, "etc/sasl": 0, "queue": 0, "data": pwd.getpwnam("postfix").pw_uid, "inbox": _NOBODY}
-    for name, owner in owners.items():
-        (folder / name).mkdir()
-        os.chown(folder / name, owner, 0)
-    for name, text in (("etc/main.cf", _MAIN), ("etc/master.cf", _MASTER), ("etc/sasl/smtpd.conf", _SASL)):
-        (folder / name).write_text(text.format(**values))
 
 
 def _write_certificate(folder: Path) -> None:
@@ -217,13 +230,13 @@ def _write_password(folder: Path) -> None:
     file.chmod(0o640)
 
 
-def _wait_until_ready(server: Postfix, process: "subprocess.Popen[bytes]") -> None:
-    give_up = time.monotonic() + _SECONDS
+def _wait_until_ready(folder: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
+    give_up, log = time.monotonic() + _SECONDS, folder / "mail.log"
     while True:
         try:
-            with smtplib.SMTP("127.0.0.1", server.port, timeout=_SECONDS):
+            with smtplib.SMTP("127.0.0.1", port, timeout=_SECONDS):
                 return
         except OSError:
-            assert process.poll() is None, server.log
-            assert time.monotonic() < give_up, server.log
+            assert process.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < give_up, log.read_text(errors="replace")
             time.sleep(0.05)

@@ -1,11 +1,11 @@
 """The composition root: puts the parts together from settings. Shells take a Mailer and nothing else."""
 
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +26,22 @@ from jlgc_mailer.sending.pace.on_redis import RedisPace
 from jlgc_mailer.sending.routes import Route, sent_since
 from jlgc_mailer.sending.transports import Transport
 from jlgc_mailer.settings import Settings, read_routes
-from jlgc_mailer.states import Language, Priority
+from jlgc_mailer.states import Language, Priority, ReportForm
 
 if TYPE_CHECKING:
     from jlgc_mailer.content.issues import Press
+    from jlgc_mailer.feedback.mailboxes import Mailbox
+    from jlgc_mailer.feedback.mailboxes.collect import Collector
+    from jlgc_mailer.feedback.policy import Policy
+    from jlgc_mailer.feedback.reading import Readers
+    from jlgc_mailer.feedback.webhooks.posted import Webhook
+    from jlgc_mailer.mail.reports.rules import Rules
 
 DELIVER_TASK = "jlgc_mailer.deliver"
 TICK_TASK = "jlgc_mailer.tick"
 JUDGE_TASK = "jlgc_mailer.judge"
+COLLECT_TASK = "jlgc_mailer.collect"
+READ_TASK = "jlgc_mailer.read"
 
 # Redis gives unacknowledged messages back only after this time; the ledger does not wait for it (promise 4).
 _REDIS_OPTIONS = {
@@ -47,6 +55,7 @@ _MEMORY_OPTIONS = {"polling_interval": 0.05}
 _SHORT = "jlgc_mailer.short"
 _QUEUES = {Priority.URGENT: "jlgc_mailer.urgent", Priority.NORMAL: "jlgc_mailer"}
 _NUDGE_EXPIRES = 30
+_COLLECT_SECONDS = 5  # between two looks whether the interval of a mailbox is over
 
 
 def utc_now() -> datetime:
@@ -170,6 +179,58 @@ class Mailer:
         )
 
     @cached_property
+    def policy(self) -> "Policy":
+        """How much evidence in feedback has consequences."""
+        from jlgc_mailer.feedback.policy import Policy
+
+        own = self.settings
+        return Policy(
+            match_window=timedelta(days=own.feedback_match_days),
+            soft_sends=own.feedback_soft_sends,
+            soft_span=timedelta(days=own.feedback_soft_days),
+            hard_rate=own.feedback_hard_percent / 100,
+            hard_after=own.feedback_hard_after,
+            complaint_rate=own.feedback_complaint_percent / 100,
+            complaint_after=own.feedback_complaint_after,
+        )
+
+    @cached_property
+    def readers(self) -> "Readers":
+        """How raw reports are read. A process that never has one to read does not load the rules."""
+        from jlgc_mailer.settings.feedback_rules import read_feedback_rules
+
+        return self.readers_by(read_feedback_rules(self.settings.home))
+
+    def readers_by(self, rules: "Rules") -> "Readers":
+        """How raw reports are read by these rules."""
+        from jlgc_mailer.feedback.webhooks import read_webhook
+        from jlgc_mailer.mail.reports.read import read_report
+
+        posts = {form: partial(read_webhook, form, rules=rules) for form in ReportForm}
+        return {**posts, ReportForm.MESSAGE: lambda body: read_report(body, rules)}
+
+    @cached_property
+    def webhooks(self) -> "Mapping[str, Webhook]":
+        """Where providers post feedback, by name. Only the web process needs what verifies their signatures."""
+        from jlgc_mailer.settings.webhooks import read_webhooks
+
+        return read_webhooks(self.settings)
+
+    @cached_property
+    def mailboxes(self) -> "Sequence[Mailbox]":
+        """Where reports are collected from."""
+        from jlgc_mailer.settings.mailboxes import read_mailboxes
+
+        return read_mailboxes(self.settings)
+
+    @cached_property
+    def collector(self) -> "Collector":
+        """Collects them."""
+        from jlgc_mailer.feedback.mailboxes.collect import Collector
+
+        return Collector(self.database, self.settings.bounce_domain, self.clock, self.stopping.is_set)
+
+    @cached_property
     def stopping(self) -> StopSign:
         """Set when this process and those forked from it are to end."""
         return StopSign()
@@ -185,7 +246,7 @@ class Mailer:
             # Short tasks and urgent sends have queues of their own: they do not wait behind the batches of a long one.
             task_queues={_SHORT: {}, _QUEUES[Priority.URGENT]: {}, _QUEUES[Priority.NORMAL]: {}},
             task_default_queue=_QUEUES[Priority.NORMAL],
-            task_routes={name: {"queue": _SHORT} for name in (TICK_TASK, JUDGE_TASK)},
+            task_routes={name: {"queue": _SHORT} for name in (TICK_TASK, READ_TASK, JUDGE_TASK, COLLECT_TASK)},
             worker_prefetch_multiplier=1,
             worker_hijack_root_logger=False,
             broker_connection_retry_on_startup=True,
@@ -196,7 +257,12 @@ class Mailer:
                     "task": TICK_TASK,
                     "schedule": own.tick_seconds,
                     "options": {"expires": 3 * own.tick_seconds},
-                }
+                },
+                "collect": {
+                    "task": COLLECT_TASK,
+                    "schedule": _COLLECT_SECONDS,
+                    "options": {"expires": 3 * _COLLECT_SECONDS},
+                },
             },
             beat_schedule_filename=str(own.home / "beat-schedule"),
         )

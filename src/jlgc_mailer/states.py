@@ -113,21 +113,72 @@ class ConsentAction(StrEnum):
 class FeedbackKind(StrEnum):
     """What an inbound signal is."""
 
-    REFUSAL = "refusal"
+    REFUSAL = "refusal"  # an SMTP reply while we were sending
+    REPORT = "report"  # whatever came back later
+
+
+class FeedbackClass(StrEnum):
+    """What a signal says about its recipient (STANDARDS F6)."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    BLOCK = "block"
+    AUTO_REPLY = "auto-reply"
+    CHALLENGE = "challenge"
     COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+    UNKNOWN = "unknown"
+
+
+class ReportForm(StrEnum):
+    """How the octets of a raw report are to be read: a message (RFC 5322), or what a provider posts to a webhook."""
+
+    MESSAGE = "message"
+    SES = "ses"
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    BREVO = "brevo"
+    GENERIC = "generic"
+
+
+class ReportStatus(StrEnum):
+    """How far a raw report has come. In review it waits for a person."""
+
+    WAITING = "waiting"
+    READ = "read"
+    REVIEW = "review"
+    RESOLVED = "resolved"
+
+
+class MatchedBy(StrEnum):
+    """What in a report names its delivery, or its address."""
+
+    TOKEN = "token"  # noqa: S105  (of the envelope sender)
+    MESSAGE_ID = "message id"
+    ADDRESS = "address"
 
 
 class Verdict(StrEnum):
     """What `feedback.judge` concludes from an event."""
 
     SUPPRESS = "suppress"
+    WITHDRAW = "withdraw"
     NOTE = "note"
+
+
+class BreakerRule(StrEnum):
+    """Why a running send pauses itself (STANDARDS F9)."""
+
+    HARD = "hard bounces"
+    COMPLAINTS = "complaints"
 
 
 class SuppressionReason(StrEnum):
     """Why an address is barred."""
 
     UNKNOWN_USER = "unknown user"
+    UNREACHABLE = "unreachable"
     COMPLAINT = "complaint"
     MANUAL = "manual"
 

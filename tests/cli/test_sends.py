@@ -9,14 +9,23 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from jlgc_mailer.audience.lists import find_list
 from jlgc_mailer.audience.subscriptions import Evidence, confirm, person
 from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.db.feedback import FeedbackEvent, Trip
 from jlgc_mailer.db.sending import Batch, Delivery, Send
 from jlgc_mailer.sending.plan import finish_done, plan
-from jlgc_mailer.states import BatchStatus, DeliveryStatus, ReplyClass, SendStatus
+from jlgc_mailer.states import (
+    BatchStatus,
+    BreakerRule,
+    DeliveryStatus,
+    FeedbackClass,
+    FeedbackKind,
+    ReplyClass,
+    SendStatus,
+)
 from tests import factories
 from tests.cli.conftest import Command
 from tests.conftest import Clock
@@ -65,6 +74,31 @@ def test_a_send_is_scheduled_listed_shown_and_moved(run: Command, mailer: Mailer
     assert "total 2" in text
     assert run("sends", "cancel", 1, "--yes").words() == "Send 1 is cancelled."
     assert run("sends", "show", 1, "--json").json()["skipped_why"] == {"cancelled": 2}
+
+
+def test_a_send_that_paused_itself_says_why_and_how_to_go_on(run: Command, mailer: Mailer, clock: Clock) -> None:
+    """F9."""
+    run(*SCHEDULE, *LATER)
+    clock.forward(days=70 * 366)
+    with mailer.database.transaction() as session:
+        plan(session, 1, clock(), mailer.keyring.key_id)
+        session.add(Trip(send_id=1, rule=BreakerRule.COMPLAINTS, at=clock(), bad=2, total=2000))
+        for delivery_id in session.scalars(select(Delivery.id)):
+            session.add(
+                FeedbackEvent(
+                    received_at=clock(), source="test", kind=FeedbackKind.REPORT, delivery_id=delivery_id,
+                    feedback_class=FeedbackClass.COMPLAINT, address_key="", diagnosis="",
+                )
+            )  # fmt: skip
+    run("sends", "pause", 1)
+    why = "paused by itself: 0.10 % of 2,000 readers complained"
+    shown = run("sends", "show", 1, "--json").json()
+    assert (shown["stops"], shown["complaints"], shown["came_back"]) == ([why], 2, {"complaint": 2})
+    text = run("sends", "show", 1).words()
+    assert f"It has {why}. To go on all the same: jlgc-mailer sends resume 1" in text
+    assert "Came back later: 2 complaint" in text
+    run("sends", "resume", 1)
+    assert run("sends", "show", 1, "--json").json()["stops"] == []
 
 
 def test_an_illegal_move_names_both_states(run: Command) -> None:

@@ -27,3 +27,24 @@ def test_a_reason_of_any_length_is_kept_as_far_as_there_is_room(run: Command) ->
 def test_an_address_that_is_none_is_misuse(run: Command) -> None:
     assert run("suppressions", "add", "aiko", "--why", "asked").sentence(2).startswith("Address 'aiko' cannot be used")
     assert run("suppressions", "list", "--json").json() == []
+
+
+def test_a_released_address_is_listed_no_more_and_can_be_barred_again(run: Command) -> None:
+    run("suppressions", "add", "aiko@example.org", "--why", "bounced")
+    release = ("suppressions", "release", "Aiko@Example.org", "--reason", "has a new mailbox")
+    assert run(*release).words() == "Released aiko@example.org."
+    assert run("suppressions", "list", "--json").json() == []
+    assert run(*release).sentence(1) == (
+        "There is no suppression of 'aiko@example.org'. See: jlgc-mailer suppressions list"
+    )
+    assert run("suppressions", "add", "aiko@example.org", "--why", "again").words() == "Suppressed aiko@example.org."
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\t"])
+def test_a_reason_that_says_nothing_is_refused(run: Command, blank: str) -> None:
+    add = ("suppressions", "add", "aiko@example.org", "--why")
+    assert "it is blank. Say why" in run(*add, blank).sentence(2)
+    assert run("suppressions", "list", "--json").json() == []
+    run(*add, "bounced")
+    assert "it is blank. Say why" in run("suppressions", "release", "aiko@example.org", "--reason", blank).sentence(2)
+    assert len(run("suppressions", "list", "--json").json()) == 1

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jlgc_mailer.mail.replies import Reply, classify, read_reply
-from jlgc_mailer.states import ReplyClass
+from jlgc_mailer.mail.replies import Reply, classify, feedback_class_of, read_reply, reason_of
+from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,77 @@ def test_any_reply_has_a_class_and_fits_on_a_line(code: int, text: str) -> None:
     assert classify(reply) in ReplyClass
     assert len(reply.text.splitlines()) <= 1
     assert (classify(reply) is ReplyClass.ACCEPTED) == reply.is_positive
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply(550, "No such user", "5.1.1"), FeedbackClass.HARD),
+        (Reply(550, "Disabled", "5.2.1"), FeedbackClass.HARD),
+        (Reply(551, "Moved", "5.1.6"), FeedbackClass.HARD),
+        (Reply(550, "No such host", "5.1.2"), FeedbackClass.HARD),
+        (Reply(556, "Null MX", "5.1.10"), FeedbackClass.HARD),
+        (Reply(552, "Mailbox full", "5.2.2"), FeedbackClass.SOFT),
+        (Reply(550, "Routing loop", "5.4.6"), FeedbackClass.SOFT),
+        (Reply(550, "Listed", "5.7.1"), FeedbackClass.BLOCK),
+        (Reply(550, "SPF fails", "5.7.23"), FeedbackClass.BLOCK),
+        (Reply(554, "Content refused", "5.6.0"), FeedbackClass.BLOCK),
+        (Reply(553, "No SMTPUTF8 here", "5.6.7"), FeedbackClass.UNKNOWN),
+        (Reply(550, "No such user"), FeedbackClass.HARD),
+        (Reply(550, "No"), FeedbackClass.UNKNOWN),
+        (Reply(554, "Transaction failed", "5.0.0"), FeedbackClass.UNKNOWN),
+        (Reply(450, "No such user for now", "4.1.1"), FeedbackClass.SOFT),
+        (Reply(451, "Try again later", "4.7.1"), FeedbackClass.SOFT),
+        (Reply(451, "Too many messages from you", "4.7.28"), FeedbackClass.BLOCK),
+        (Reply(421, "Not now"), FeedbackClass.SOFT),
+        (None, FeedbackClass.UNKNOWN),
+    ],
+)
+def test_a_refusal_says_what_it_says_about_the_reader(reply: Reply | None, expected: FeedbackClass) -> None:
+    """F5, F6, S3, S12: only a final word on the address is hard; a bare number is nothing."""
+    assert feedback_class_of(reply) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "meant", "reason"),
+    [
+        (550, "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+         FeedbackClass.SOFT, ReplyClass.OTHER),
+        (550, "5.2.1 <a@example.org>: mailbox is temporarily disabled, try again later",
+         FeedbackClass.SOFT, ReplyClass.OTHER),
+        (550, "5.2.1 Mailbox quota exceeded", FeedbackClass.SOFT, ReplyClass.MAILBOX_FULL),
+        (550, "5.1.1 <a@example.org>: Recipient address rejected: mailbox full",
+         FeedbackClass.SOFT, ReplyClass.MAILBOX_FULL),
+        (550, "5.1.1 Your IP 192.0.2.1 is listed on the Spamhaus blocklist", FeedbackClass.BLOCK, ReplyClass.POLICY),
+        (554, "5.1.1 message refused: sender domain has a bad reputation", FeedbackClass.BLOCK, ReplyClass.POLICY),
+        (550, "5.1.2 Sender domain does not exist", FeedbackClass.BLOCK, ReplyClass.POLICY),
+        (552, "Mailbox full", FeedbackClass.SOFT, ReplyClass.MAILBOX_FULL),
+        (550, "No such user here", FeedbackClass.HARD, ReplyClass.UNKNOWN_USER),
+        (550, "5.4.1 Recipient address rejected: Access denied.", FeedbackClass.HARD, ReplyClass.UNKNOWN_USER),
+        (550, "5.1.2 User unknown", FeedbackClass.HARD, ReplyClass.UNKNOWN_HOST),
+        (550, "5.7.1 Requested action not taken: mailbox unavailable", FeedbackClass.BLOCK, ReplyClass.POLICY),
+        (554, "5.6.0 The merge value 'user unknown' cannot be used", FeedbackClass.BLOCK, ReplyClass.CONTENT),
+        (450, "4.1.1 No such user here", FeedbackClass.SOFT, ReplyClass.UNKNOWN_USER),
+        (450, "No such user here", FeedbackClass.SOFT, ReplyClass.OTHER),
+        (550, "", FeedbackClass.UNKNOWN, ReplyClass.OTHER),
+    ],
+)  # fmt: skip
+def test_the_words_of_a_refusal_count_more_than_its_status(
+    code: int, text: str, meant: FeedbackClass, reason: ReplyClass
+) -> None:
+    """F5, F6: no reader is lost to a 5.1.1 or 5.2.1 whose words are about us, or about a passing trouble."""
+    reply = read_reply(code, text)
+    assert (feedback_class_of(reply), reason_of(reply)) == (meant, reason)
+
+
+def test_without_a_reply_nothing_is_said() -> None:
+    assert reason_of(None) is ReplyClass.OTHER
+
+
+@given(st.integers(400, 599), st.text() | st.from_regex(r"[245]\.\d{1,3}\.\d{1,3}.*"))
+def test_any_refusal_has_a_meaning_and_a_transient_one_is_never_hard(code: int, text: str) -> None:
+    """S3"""
+    reply = read_reply(code, text)
+    meant = feedback_class_of(reply)
+    assert reason_of(reply) is not ReplyClass.ACCEPTED
+    assert not (reply.is_transient and meant is FeedbackClass.HARD)

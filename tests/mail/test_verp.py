@@ -1,4 +1,4 @@
-"""The envelope sender names its delivery, to us alone."""
+"""The envelope sender names its delivery, and the address to leave by its reader, to us alone."""
 
 import re
 
@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from jlgc_mailer.mail.address import parse_address
 from jlgc_mailer.mail.tokens import Keyring, Purpose
-from jlgc_mailer.mail.verp import bounce_address, bounce_token, delivery_of, envelope_sender
+from jlgc_mailer.mail.verp import (
+    bounce_address,
+    bounce_token,
+    delivery_of,
+    envelope_sender,
+    is_envelope_sender,
+    leaving_address,
+    leaving_of,
+)
 
 RING = Keyring((b"a secret for tests that is long enough to be one",))
 IDS = st.integers(min_value=0, max_value=2**63 - 1)
@@ -61,3 +69,33 @@ def test_a_token_of_ours_for_something_else_names_nothing(numbers: tuple[int, ..
     for purpose in Purpose:
         assert delivery_of(f"b+{RING.sign(purpose, *numbers)}@bounce.example.org", RING) is None
     assert delivery_of(f"b+{RING.sign(Purpose.UNSUBSCRIBE, 1)}@bounce.example.org", RING) is None
+
+
+@given(IDS, IDS)
+def test_the_address_to_leave_by_names_its_reader_and_is_no_envelope_sender(reader: int, send: int) -> None:
+    """M9, M10: with the token of the link; at most 64 octets before the @."""
+    address = leaving_address(RING.sign(Purpose.UNSUBSCRIBE, reader, send), "bounce.example.org")
+    assert leaving_of(address, RING) == leaving_of(address.upper(), RING) == (reader, send)
+    assert parse_address(address).spec == address
+    assert (delivery_of(address, RING), is_envelope_sender(address)) == (None, False)
+
+
+@given(st.text())
+def test_any_other_text_is_no_address_to_leave_by(text: str) -> None:
+    assert leaving_of(text, RING) is None
+    assert leaving_of(leaving_address(text, "bounce.example.org"), RING) is None
+
+
+@pytest.mark.parametrize("numbers", [(), (1,), (1, 2, 3)])
+def test_only_a_reader_and_a_send_make_an_address_to_leave_by(numbers: tuple[int, ...]) -> None:
+    token = RING.sign(Purpose.UNSUBSCRIBE, *numbers)
+    assert leaving_of(leaving_address(token, "bounce.example.org"), RING) is None
+
+
+@given(IDS)
+def test_an_envelope_sender_is_known_by_its_looks_also_when_it_is_forged(delivery_id: int) -> None:
+    """F2."""
+    forger = Keyring((b"another key that is long enough, too",))
+    for ring in (RING, forger):
+        assert is_envelope_sender(envelope_sender(delivery_id, ring, "bounce.example.org").upper())
+    assert not is_envelope_sender("bob@bounce.example.org")

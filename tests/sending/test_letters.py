@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jlgc_mailer.errors import UnsafeValue
 from jlgc_mailer.mail.tokens import Keyring, Purpose
-from jlgc_mailer.mail.verp import delivery_of
+from jlgc_mailer.mail.verp import delivery_of, leaving_of
 from jlgc_mailer.render.fields import Slots
 from jlgc_mailer.render.source import Compiled
 from jlgc_mailer.sending.letters import Identity, ListFace, Recipient, Stationery
@@ -78,13 +78,14 @@ def test_lists_are_told_by_a_stable_id_under_our_own_domain() -> None:
 
 
 def test_the_unsubscribe_address_stands_literally_however_long_and_names_the_reader() -> None:
-    """M5, M10."""
+    """M5, M9, M10: by https first, then by mail with the same token."""
     content = stationery().letter(recipient()).content
-    found = re.search(rb"List-Unsubscribe:\s+<(https://[^>\s]+)>\r\n", content)
+    found = re.search(rb"List-Unsubscribe:\s+<(https://[^>\s]+)>, <mailto:([^>?]+)\?subject=unsubscribe>\r\n", content)
     assert found
-    url = found[1].decode()
+    url, address = found[1].decode(), found[2].decode()
     assert len(url) > 110
-    assert KEYRING.read(Purpose.UNSUBSCRIBE, url.rpartition("/")[2]) == (1042, 7)
+    assert KEYRING.read(Purpose.UNSUBSCRIBE, url.rpartition("/")[2]) == leaving_of(address, KEYRING) == (1042, 7)
+    assert address == f"u+{url.rpartition('/')[2]}@bounce.example.org"
     assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
     assert url in parsed(content).get_body(("plain",)).get_content()  # type: ignore[union-attr]
 
@@ -174,7 +175,7 @@ def test_any_name_is_greeted_as_it_was_given(name: str, language: Language) -> N
     display, address = parseaddr(to.replace("\r\n", ""))
     assert (words(display).strip(), address) == (name.strip(), "aiko@example.com")
     assert words(subject.replace("\r\n", "")) == f"For {name or 'reader'}"
-    url = str(message["List-Unsubscribe"]).strip("<> ")
+    url = str(message["List-Unsubscribe"]).partition(">")[0].strip("< ")
     text = f"Dear {name or 'reader'}, {TITLES[language]} says: leave at {url}"
     assert [part.get_payload(decode=True).decode().removesuffix("\r\n") for part in message.iter_parts()] == [  # type: ignore[union-attr]
         text,

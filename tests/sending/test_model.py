@@ -189,7 +189,7 @@ class Model(RuleBasedStateMachine):
         with self.mailer.database.transaction() as session:
             finish_done(session, self.clock())
             take_nudges(session, self.clock(), 1)
-            judge_waiting(session, self.clock())
+            judge_waiting(session, self.clock(), self.mailer.policy)
 
     @precondition(lambda self: self.is_claimable and not self.was_hindered)
     @rule()

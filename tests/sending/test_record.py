@@ -15,7 +15,7 @@ from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import MOST_RESENDS, Outcome, RetryPolicy
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.uncertain import give_up
-from jlgc_mailer.states import DeliveryStatus, FeedbackKind, Stage, UncertainPolicy
+from jlgc_mailer.states import DeliveryStatus, FeedbackClass, FeedbackKind, ReplyClass, Stage, UncertainPolicy
 from tests import factories
 
 NOW = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
@@ -85,6 +85,19 @@ def test_every_outcome_becomes_what_it_is(told: Callable[..., Told]) -> None:
     assert (event.kind, event.delivery_id, event.diagnosis) == (
         FeedbackKind.REFUSAL, story.ids[2], "550 5.1.1 No such user",
     )  # fmt: skip
+    assert (event.feedback_class, event.status, event.believed) == (FeedbackClass.HARD, "5.1.1", True)
+
+
+def test_a_refusal_is_told_by_its_words_and_not_by_a_status_that_they_deny(told: Callable[..., Told]) -> None:
+    """F5, promise 6: a blocked sender and a full mailbox are refused with 5.1.1 too."""
+    story = told(2)
+    words = "Your IP 192.0.2.1 is listed on the Spamhaus blocklist", "Recipient address rejected: mailbox full"
+    story.record(*[Outcome(DeliveryStatus.REFUSED, Stage.RCPT, Reply(550, each, "5.1.1"), NOW) for each in words])
+    assert story.deliveries == [("refused", "refused by policy", 1), ("refused", "mailbox full", 1)]
+    events = story.session.scalars(select(FeedbackEvent).order_by(FeedbackEvent.delivery_id))
+    assert [(event.feedback_class, event.reply_class) for event in events] == [
+        (FeedbackClass.BLOCK, ReplyClass.POLICY), (FeedbackClass.SOFT, ReplyClass.MAILBOX_FULL),
+    ]  # fmt: skip
 
 
 def test_a_deferral_is_due_again_later(told: Callable[..., Told]) -> None:
@@ -154,6 +167,7 @@ def test_after_days_of_deferrals_it_is_given_up(told: Callable[..., Told]) -> No
     late = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, DEFERRED.reply, NOW + timedelta(days=5))
     story.record(late)
     assert story.deliveries == [("refused", "gave up after retries", 1)]
+    assert story.session.scalars(select(FeedbackEvent.feedback_class)).all() == [FeedbackClass.SOFT]
 
 
 def test_hundreds_are_one_statement_on_postgresql(told: Callable[..., Told]) -> None:

@@ -9,11 +9,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.feedback import FeedbackEvent, Trip
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
-from jlgc_mailer.sending.schedule import pause
+from jlgc_mailer.sending.schedule import pause, resume
 from jlgc_mailer.states import (
+    BreakerRule,
     DeliveryStatus,
+    FeedbackClass,
     FeedbackKind,
     Language,
     Priority,
@@ -24,7 +26,7 @@ from jlgc_mailer.states import (
 )
 from jlgc_mailer.web.app import create_app
 from jlgc_mailer.web.pages import wording_in
-from jlgc_mailer.web.reports import OUTCOME_NAMES, OUTCOME_NOTES, STATUS_NAMES
+from jlgc_mailer.web.reports import FEEDBACK_NAMES, OUTCOME_NAMES, OUTCOME_NOTES, STATUS_NAMES
 from tests import factories
 from tests.web.conftest import PASSWORD, Scene, everything, make_scene, soup
 
@@ -214,6 +216,42 @@ def test_a_paused_send_says_what_is_left(watched: Scene, desk: FlaskClient) -> N
     assert "Paused. 2 recipients are still to come." in soup(desk.get("/sends/1")).select_one(".headline").text
 
 
+def test_a_send_that_paused_itself_says_why_in_both_languages(watched: Scene, desk: FlaskClient) -> None:
+    """F9: until staff resume it; a pause by hand after that is no fault of the send."""
+    with watched.mailer.database.transaction() as session:
+        pause(session, watched.send_id)
+        at = watched.mailer.clock()
+        session.add(Trip(send_id=watched.send_id, rule=BreakerRule.HARD, at=at, bad=15, total=246))
+    headline = [soup(desk.get(f"/sends/1{query}")).select_one(".headline").text for query in ("", "?lang=ja")]
+    assert headline == [
+        "Paused by itself: 6.1 % of 246 recipients do not exist.",
+        "自動的に一時停止しました。宛先246件のうち6.1 %が存在しません。",
+    ]
+    with watched.mailer.database.transaction() as session:
+        resume(session, watched.send_id)
+        pause(session, watched.send_id)
+    assert "Paused. 2 recipients" in soup(desk.get("/sends/1")).select_one(".headline").text
+
+
+def test_what_came_back_is_counted_by_what_it_says(watched: Scene, desk: FlaskClient) -> None:
+    """F6: each recipient once, however many reports tell of it."""
+    kinds = [FeedbackClass.HARD, FeedbackClass.HARD, FeedbackClass.BLOCK, FeedbackClass.AUTO_REPLY]
+    with watched.mailer.database.transaction() as session:
+        delivery_id = session.scalar(select(Delivery.id).limit(1))
+        session.add_all(
+            FeedbackEvent(
+                received_at=watched.mailer.clock(), source="test", kind=FeedbackKind.REPORT, delivery_id=delivery_id,
+                feedback_class=kind, address_key="aiko@example.com", diagnosis="",
+            )
+            for kind in kinds
+        )  # fmt: skip
+    rows = soup(desk.get("/sends/1")).select(".bounces tbody tr")
+    assert [[cell.text for cell in row.select("th, td")] for row in rows] == [
+        ["There is no such mailbox", "1"],
+        ["Blocked because of us", "1"],
+    ]
+
+
 def test_no_page_of_sends_names_a_reader(watched: Scene, desk: FlaskClient) -> None:
     for address in PAGES:
         text = desk.get(address).text
@@ -226,8 +264,8 @@ def test_complaints_are_counted_beside_the_table(watched: Scene, desk: FlaskClie
         delivery_id = session.scalar(select(Delivery.id).limit(1))
         session.add(
             FeedbackEvent(
-                received_at=watched.mailer.clock(), source="test", kind=FeedbackKind.COMPLAINT, delivery_id=delivery_id,
-                address_key="aiko@example.com", reply_class=ReplyClass.OTHER, diagnosis="",
+                received_at=watched.mailer.clock(), source="test", kind=FeedbackKind.REPORT, delivery_id=delivery_id,
+                feedback_class=FeedbackClass.COMPLAINT, address_key="aiko@example.com", diagnosis="",
             )
         )  # fmt: skip
     assert soup(desk.get("/sends/1")).select_one(".complaints b").text == "1"
@@ -313,7 +351,14 @@ def test_a_local_installation_is_open_only_under_a_local_name(watched: Scene, de
 def test_every_status_and_reason_has_its_words(language: Language) -> None:
     """L8: in both languages."""
     t = wording_in(language)
-    texts = [*STATUS_NAMES.values(), *OUTCOME_NAMES.values(), *OUTCOME_NOTES.values(), *SkipReason, *ReplyClass]
+    texts = [
+        *STATUS_NAMES.values(),
+        *OUTCOME_NAMES.values(),
+        *OUTCOME_NOTES.values(),
+        *FEEDBACK_NAMES.values(),
+        *SkipReason,
+        *ReplyClass,
+    ]
     assert set(STATUS_NAMES) == set(SendStatus)
     assert set(OUTCOME_NAMES) == set(OUTCOME_NOTES) == set(DeliveryStatus)
     for text in texts:

@@ -8,21 +8,45 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from jlgc_mailer.audience.suppression import suppression_of
+from jlgc_mailer.audience.suppression import in_force, suppression_of
 from jlgc_mailer.bootstrap import DELIVER_TASK, Mailer, utc_now
-from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
 from jlgc_mailer.db.sending import Batch, Send
 from jlgc_mailer.errors import Unreachable
+from jlgc_mailer.feedback.store import Inbound, store
 from jlgc_mailer.sending import routes
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.progress import account
-from jlgc_mailer.states import BatchStatus, SendStatus, SuppressionReason, Verdict
+from jlgc_mailer.states import BatchStatus, ReportForm, ReportStatus, SendStatus, SuppressionReason, Verdict
 from jlgc_mailer.worker import tasks
 from jlgc_mailer.worker.processes import embedded
 from tests import factories
 from tests.fakes import Receiver, listening
 
 _PATIENCE = 30
+_BOUNCE = """From: MAILER-DAEMON@mx.example.com
+To: {sender}
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=part
+
+--part
+Content-Type: text/plain
+
+The mail system could not deliver your message.
+
+--part
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; someone@example.com
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <someone@example.com>: user unknown
+
+--part--
+"""
 
 
 @pytest.fixture
@@ -92,6 +116,47 @@ def _wait_until_judged(mailer: Mailer, number: int) -> None:
             return
         assert time.monotonic() < give_up, verdicts
         time.sleep(0.05)
+
+
+def test_what_comes_in_is_read_and_judged_and_stops_a_send(
+    make_mailer: Callable[..., Mailer], receiver: Receiver
+) -> None:
+    """Promises 4, 6, F9: by a tick as well as by a task of its own."""
+    mailer = make_mailer(smtp_port=receiver.port, turn_seconds=0, feedback_hard_after=4, feedback_hard_percent=20)
+    send_id = scheduled(mailer, 8, batch_size=4)
+    tasks.tick(mailer)
+    tasks.deliver(mailer)
+    senders = [each.sender for each in receiver.received[:2]]
+    for task, sender in zip((tasks.tick, tasks.read), senders, strict=True):
+        report = _BOUNCE.format(sender=sender).replace("\n", "\r\n").encode()
+        with mailer.database.transaction() as session:
+            assert store(session, Inbound("lmtp", ReportForm.MESSAGE, report, "", sender), mailer.clock())
+        task(mailer)
+    with mailer.database.reading() as session:
+        assert [each.address_key for each in in_force(session)] == receiver.addresses[:2]
+        numbers = account(session, session.get_one(Send, send_id))
+        assert session.scalars(select(RawReport.status)).all() == [ReportStatus.READ] * 2
+    assert [str(stop) for stop in numbers.stops] == ["paused by itself: 50.0 % of 4 recipients do not exist"]
+
+
+def test_a_send_stops_when_enough_went_out_though_nothing_new_came_back(
+    make_mailer: Callable[..., Mailer], receiver: Receiver
+) -> None:
+    """F9: refused at once are two of two, too few to tell; at four they are half, and no news tells of it."""
+    mailer = make_mailer(smtp_port=receiver.port, turn_seconds=0, feedback_hard_after=4, feedback_hard_percent=20)
+    send_id = scheduled(mailer, 8, batch_size=2)
+    for number in range(2):
+        receiver.rcpt[f"r{number}@example.com"] = ["550 5.1.1 No such user"]
+    tasks.tick(mailer)
+    tasks.deliver(mailer)
+    tasks.tick(mailer)
+    with mailer.database.reading() as session:
+        assert account(session, session.get_one(Send, send_id)).status is SendStatus.SENDING
+    tasks.deliver(mailer)
+    tasks.tick(mailer)
+    with mailer.database.reading() as session:
+        numbers = account(session, session.get_one(Send, send_id))
+    assert [str(stop) for stop in numbers.stops] == ["paused by itself: 50.0 % of 4 recipients do not exist"]
 
 
 def test_lost_repeated_and_early_messages_change_only_timing(live: Mailer, receiver: Receiver) -> None:

@@ -25,7 +25,11 @@ _COMMANDS = {
     "sends": ("sends:sends", "Sends: test, schedule, list, show, pause, resume, cancel, retry, settle."),
     "dkim": ("dkim:dkim", "DKIM keys: keygen, show."),
     "transports": ("transports:transports", "Relays that take our mail: list, check, resume."),
-    "suppressions": ("suppressions:suppressions", "Addresses that get nothing: add, list."),
+    "suppressions": ("suppressions:suppressions", "Addresses that get nothing: add, release, list."),
+    "feedback": (
+        "feedback:feedback",
+        "What comes back: listen, collect, ingest, health, list, show, resolve, replay, classify.",
+    ),
 }
 
 

@@ -122,6 +122,7 @@ def show(shell: Shell, send_id: int, as_json: bool) -> None:
             "local_time": send.is_by_local_time,
             "next_zone": local_words(wave, zone_named(send.zone)) if wave else None,
             **as_facts(numbers),
+            "stops": [str(stop) for stop in numbers.stops],
             "holds": list(numbers.holds),
             "uncertain_addresses": unknown,
         }
@@ -140,6 +141,11 @@ def _tell(facts: Mapping[str, Any], numbers: "Account") -> None:
         click.echo("Its audience is resolved when it is due.")
     if facts["next_zone"]:
         click.echo(f"\nNext zone: {facts['next_zone']}")
+    if numbers.feedback:
+        came_back = ", ".join(f"{count:,} {kind}" for kind, count in numbers.feedback.items())
+        click.echo(f"\nCame back later: {came_back}")
+    for stop in numbers.stops:
+        click.echo(f"\nIt has {stop}. To go on all the same: jlgc-mailer sends resume {facts['send']}")
     for hold in numbers.holds:
         click.echo(f"\nHeld: {hold}")
     for address in facts["uncertain_addresses"]:
@@ -193,6 +199,7 @@ def as_facts(numbers: "Account") -> dict[str, Any]:
         facts[status.value] = numbers.count(status)
     for status in (DeliveryStatus.REFUSED, DeliveryStatus.SKIPPED):
         facts[f"{status}_why"] = {line.reason: line.count for line in numbers.lines if line.status is status}
+    facts["came_back"] = {kind.value: count for kind, count in numbers.feedback.items()}
     return facts | {"complaints": numbers.complaints}
 
 

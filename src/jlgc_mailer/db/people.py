@@ -85,6 +85,12 @@ class Suppression(Base):
             sqlite_where=text("released_at IS NULL"),
             postgresql_where=text("released_at IS NULL"),
         ),
+        Index(
+            "ix_suppressions_released",
+            "address_key",
+            sqlite_where=text("released_at IS NOT NULL"),
+            postgresql_where=text("released_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -93,3 +99,4 @@ class Suppression(Base):
     source: Mapped[ShortText]
     created_at: Mapped[Moment]
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    release_reason: Mapped[str | None] = mapped_column(String(255))

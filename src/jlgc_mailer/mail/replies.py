@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from jlgc_mailer.states import ReplyClass
+from jlgc_mailer.mail.reports.rules import Rule, Scope, default_rules
+from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 
@@ -23,6 +24,16 @@ _BY_STATUS = {
     "7.1": ReplyClass.POLICY,
 }
 _BY_SUBJECT = {"4": ReplyClass.NETWORK, "6": ReplyClass.CONTENT, "7": ReplyClass.POLICY}
+_FEEDBACK = {
+    ReplyClass.UNKNOWN_USER: FeedbackClass.HARD,
+    ReplyClass.UNKNOWN_HOST: FeedbackClass.HARD,  # with null MX (RFC 7505)
+    ReplyClass.MAILBOX_FULL: FeedbackClass.SOFT,
+    ReplyClass.NETWORK: FeedbackClass.SOFT,
+    ReplyClass.POLICY: FeedbackClass.BLOCK,
+    ReplyClass.CONTENT: FeedbackClass.BLOCK,
+}
+_DENIALS = {FeedbackClass.SOFT, FeedbackClass.BLOCK}  # of a status, which weak words do not outdo
+_TOLD = {FeedbackClass.HARD: ReplyClass.UNKNOWN_USER, FeedbackClass.BLOCK: ReplyClass.POLICY}  # where words say no more
 _TEXT_LIMIT = 2000  # characters of a reply that are kept; a server may send anything
 _GREYLIST_WORDS = re.compile(r"grey-?list|gray-?list|try again later", re.IGNORECASE)
 
@@ -70,3 +81,42 @@ def classify(reply: Reply) -> ReplyClass:
         return ReplyClass.OTHER
     _, subject, detail = reply.status.split(".")
     return _BY_STATUS.get(f"{subject}.{detail}") or _BY_SUBJECT.get(subject, ReplyClass.OTHER)
+
+
+def feedback_class_of(reply: Reply | None) -> FeedbackClass:
+    """What a refusal means for its recipient (STANDARDS F5, F6, S3, S12): only the final word on the address is hard.
+
+    Its words count first, read by the rules for reports, then its status: servers say 5.1.1 and 5.2.1 of blocked
+    senders and busy mailboxes too. A 4xx that we gave up on is no final word, whatever it says of the address.
+    """
+    if reply is None:
+        return FeedbackClass.UNKNOWN
+    rule = _rule_of(reply)
+    meant = rule.feedback_class if rule and rule.feedback_class else _by_status(reply)
+    return FeedbackClass.SOFT if reply.is_transient and meant is not FeedbackClass.BLOCK else meant
+
+
+def reason_of(reply: Reply | None) -> ReplyClass:
+    """What people are told of a refusal: its status, unless the words, which count, speak of something else."""
+    if reply is None:
+        return ReplyClass.OTHER
+    meant = feedback_class_of(reply)
+    if reply.is_transient or meant is _by_status(reply):
+        return classify(reply)
+    rule = _rule_of(reply)
+    by_words = classify(Reply(reply.code, "", rule.status if rule else None))
+    return by_words if meant is _FEEDBACK.get(by_words) else _TOLD.get(meant, ReplyClass.OTHER)
+
+
+def _by_status(reply: Reply) -> FeedbackClass:
+    return _FEEDBACK.get(classify(reply), FeedbackClass.UNKNOWN)
+
+
+def _rule_of(reply: Reply) -> Rule | None:
+    """The rule that knows the words. Of content none is asked: a letter that we cannot make quotes anything."""
+    if classify(reply) is ReplyClass.CONTENT:
+        return None
+    found = default_rules().classify(Scope.DIAGNOSTIC, str(reply), str(reply.code)[0])
+    if not found or (found.rule.is_weak and _by_status(reply) in _DENIALS):
+        return None
+    return found.rule

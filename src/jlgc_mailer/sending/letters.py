@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from jlgc_mailer.mail.message import address_header, date_header, plain_header, to_header
 from jlgc_mailer.mail.tokens import Keyring, Purpose
-from jlgc_mailer.mail.verp import bounce_address, bounce_token
+from jlgc_mailer.mail.verp import bounce_address, bounce_token, leaving_address
 from jlgc_mailer.render.chunks import Header
 from jlgc_mailer.render.merge import Merged, Skeleton, Values, build_skeleton
 from jlgc_mailer.render.source import Compiled
@@ -107,10 +107,12 @@ class Stationery:
 
     def _values(self, recipient: Recipient) -> Values:
         keyring = self.identity.keyring
+        token = keyring.sign(Purpose.UNSUBSCRIBE, recipient.subscriber_id, self.send_id)
         return {
             "name": recipient.name,
             "address": recipient.address,
-            "unsubscribe_url": unsubscribe_url(self.identity, recipient.subscriber_id, self.send_id),
+            "unsubscribe_url": f"{self.identity.public_url}/u/{token}",
+            "unsubscribe_address": leaving_address(token, self.identity.bounce_domain),
             "message_id": f"<{keyring.sign(Purpose.MESSAGE_ID, recipient.delivery_id)}@{self.identity.mail_domain}>",
         }
 
@@ -125,6 +127,11 @@ def unsubscribe_url(identity: Identity, subscriber_id: int, send_id: int) -> str
     return f"{identity.public_url}/u/{identity.keyring.sign(Purpose.UNSUBSCRIBE, subscriber_id, send_id)}"
 
 
+def _ways_to_leave(values: Values) -> str:
+    """By https first, the one that mail programs use (M9, M10); by mail for those that know no other."""
+    return f"<{values['unsubscribe_url']}>, <mailto:{values['unsubscribe_address']}?subject=unsubscribe>"
+
+
 def newsletter_headers(
     identity: Identity, compiled: Compiled, face: ListFace, send_id: int, date: datetime
 ) -> tuple[bytes | Header, ...]:
@@ -137,7 +144,7 @@ def newsletter_headers(
         Header(lambda values: to_header(values["name"], values["address"])),
         Header(lambda values: plain_header("Message-ID", values["message_id"])),
         address_header("List-Id", title, f"{face.name}.{identity.mail_domain}"),
-        Header(lambda values: plain_header("List-Unsubscribe", f"<{values['unsubscribe_url']}>")),
+        Header(lambda values: plain_header("List-Unsubscribe", _ways_to_leave(values))),
         plain_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         plain_header("List-Post", "NO"),
         plain_header("Precedence", "bulk"),

@@ -1,14 +1,15 @@
 """How far a send is: counts that add up to all of its recipients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from jlgc_mailer.db.feedback import FeedbackEvent
+from jlgc_mailer.db.feedback import FeedbackEvent, Trip
 from jlgc_mailer.db.sending import Attempt, Batch, Delivery, Send
-from jlgc_mailer.states import BatchStatus, DeliveryStatus, FeedbackKind, SendStatus
+from jlgc_mailer.states import BatchStatus, BreakerRule, DeliveryStatus, FeedbackClass, FeedbackKind, SendStatus
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,38 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Why a send paused itself: so many of so many were bad."""
+
+    rule: BreakerRule
+    bad: int
+    total: int
+
+    @property
+    def percent(self) -> str:
+        """The bad part as people write it: a complaint in a thousand has to show, too."""
+        places = 1 if self.rule is BreakerRule.HARD else 2
+        return f"{100 * self.bad / self.total:.{places}f} %"
+
+    def __str__(self) -> str:
+        told = "recipients do not exist" if self.rule is BreakerRule.HARD else "readers complained"
+        return f"paused by itself: {self.percent} of {self.total:,} {told}"
+
+
+@dataclass(frozen=True)
 class Account:
-    """A send in numbers; the counts of `lines` add up to `total`."""
+    """A send in numbers; the counts of `lines` add up to `total`.
+
+    `feedback` counts the recipients about whom something came back later, by what it says. `stops` tell why it paused
+    itself, while it stands still for that.
+    """
 
     send_id: int
     status: SendStatus
     total: int
     lines: tuple[Line, ...]
-    complaints: int
+    feedback: Mapping[FeedbackClass, int]
+    stops: tuple[Stop, ...]
     holds: tuple[str, ...]
     planned_at: datetime | None
     finished_at: datetime | None
@@ -36,6 +61,11 @@ class Account:
     def count(self, *statuses: DeliveryStatus) -> int:
         """How many deliveries stand in these statuses."""
         return sum(line.count for line in self.lines if line.status in statuses)
+
+    @property
+    def complaints(self) -> int:
+        """How many of its readers complained."""
+        return self.feedback.get(FeedbackClass.COMPLAINT, 0)
 
     @property
     def settled(self) -> int:
@@ -57,7 +87,8 @@ def account(session: Session, send: Send) -> Account:
         status=send.status,
         total=sum(line.count for line in lines),
         lines=tuple(sorted(lines, key=lambda line: (order.index(line.status), -line.count, line.reason or ""))),
-        complaints=_complaints(session, send.id),
+        feedback=_feedback(session, send.id),
+        stops=_stops(session, send),
         holds=_holds(session, send.id),
         planned_at=send.planned_at,
         finished_at=send.finished_at,
@@ -91,9 +122,21 @@ def next_wave(session: Session, send: Send, now: datetime) -> datetime | None:
     return session.scalar(waves.where(waits.exists()).order_by(Batch.due_at).limit(1))
 
 
-def _complaints(session: Session, send_id: int) -> int:
-    mine = select(func.count()).select_from(FeedbackEvent).join(Delivery, Delivery.id == FeedbackEvent.delivery_id)
-    return session.scalar(mine.where(Delivery.send_id == send_id, FeedbackEvent.kind == FeedbackKind.COMPLAINT)) or 0
+def _feedback(session: Session, send_id: int) -> dict[FeedbackClass, int]:
+    """Each recipient once, however often a report comes; refusals are in the lines already."""
+    came_back = (
+        select(FeedbackEvent.feedback_class, func.count(Delivery.id.distinct()))
+        .join(Delivery, Delivery.id == FeedbackEvent.delivery_id)
+        .where(Delivery.send_id == send_id, FeedbackEvent.kind == FeedbackKind.REPORT, FeedbackEvent.believed)
+    )
+    return dict(iter(session.execute(came_back.group_by(FeedbackEvent.feedback_class))))
+
+
+def _stops(session: Session, send: Send) -> tuple[Stop, ...]:
+    if send.status is not SendStatus.PAUSED:
+        return ()
+    standing = select(Trip.rule, Trip.bad, Trip.total).where(Trip.send_id == send.id, ~Trip.resumed)
+    return tuple(Stop(*row) for row in session.execute(standing.order_by(Trip.rule)))
 
 
 def _holds(session: Session, send_id: int) -> tuple[str, ...]:

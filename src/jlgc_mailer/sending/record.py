@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.mail.address import key_of
+from jlgc_mailer.mail.replies import feedback_class_of, reason_of
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import IN_DOUBT, MOST_RESENDS, Outcome, RetryPolicy, next_attempt
 from jlgc_mailer.states import DeliveryStatus, FeedbackKind, ReplyClass, UncertainPolicy
@@ -96,7 +97,7 @@ def _consequence(
     if status is DeliveryStatus.UNCERTAIN and (policy is UncertainPolicy.HOLD or recipient.attempts > MOST_RESENDS):
         return status, None, None
     if status is DeliveryStatus.REFUSED:
-        return status, outcome.reply_class.value, None
+        return status, reason_of(outcome.reply).value, None
     first = recipient.first_attempt_at or outcome.at
     again = next_attempt(retry, recipient.delivery_id, recipient.attempts, first, outcome.at)
     if status is DeliveryStatus.UNCERTAIN:
@@ -209,8 +210,10 @@ def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
         "received_at": outcome.at,
         "source": f"smtp {outcome.stage}",
         "kind": FeedbackKind.REFUSAL,
+        "feedback_class": feedback_class_of(outcome.reply),
         "delivery_id": recipient.delivery_id,
         "address_key": key_of(recipient.address),
-        "reply_class": outcome.reply_class,
+        "reply_class": reason_of(outcome.reply),
+        "status": outcome.reply.status if outcome.reply else None,
         "diagnosis": str(outcome.reply),
     }

@@ -9,6 +9,7 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.audience.zones import zone_named
+from jlgc_mailer.db.feedback import Trip
 from jlgc_mailer.db.issues import CompiledArtefact
 from jlgc_mailer.db.people import MailingList
 from jlgc_mailer.db.sending import Batch, Send
@@ -121,13 +122,14 @@ def pause(session: Session, send_id: int) -> None:
 
 
 def resume(session: Session, send_id: int) -> None:
-    """A paused send goes on where it was."""
+    """A paused send goes on where it was; if it had paused itself, its numbers are tolerated from now on."""
     send = find_send(session, send_id)
     if send.status is not SendStatus.PAUSED:
         raise NotAllowedNow(
             kind="send", name=send_id, action="resumed", problem=f"it is {send.status}", remedy="Only a paused one can."
         )
     _move(session, send, SendStatus.SENDING if send.planned_at else SendStatus.SCHEDULED)
+    session.execute(update(Trip).where(Trip.send_id == send_id).values(resumed=True))
 
 
 def cancel(session: Session, send_id: int, now: datetime) -> None:

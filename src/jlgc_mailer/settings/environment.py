@@ -73,6 +73,13 @@ class Settings(BaseSettings):
     retry_first_seconds: float = Field(default=1800, ge=0)
     retry_longest_seconds: float = Field(default=8 * 3600, ge=0)
     retry_give_up_seconds: float = Field(default=4 * 86400, ge=0)
+    feedback_match_days: float = Field(default=30, gt=0, description="how long reports about a message count")
+    feedback_soft_sends: int = Field(default=3, ge=1, description="so many sends that fail in a row suppress, when")
+    feedback_soft_days: float = Field(default=30, ge=0, description="so many days are between the first and the last")
+    feedback_hard_percent: float = Field(default=5, gt=0, le=100, description="a send with more of it pauses itself")
+    feedback_hard_after: int = Field(default=200, ge=1, description="recipients before it may")
+    feedback_complaint_percent: float = Field(default=0.1, gt=0, le=100, description="a send with it pauses itself")
+    feedback_complaint_after: int = Field(default=2000, ge=1, description="recipients before it may; 3 do of fewer")
 
     @field_validator("secret_keys", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jlgc_mailer.errors import SettingError
 
+_REMEDY = "Mend it; a transport that stopped for it is then to be resumed."
 _SECONDS = 20  # a worker's wire stands still meanwhile
 
 
@@ -61,4 +62,4 @@ def _only_line(text: str, place: str) -> str:
 
 
 def _unusable(place: str, problem: str) -> SettingError:
-    return SettingError(variable=place, problem=problem.rstrip("."), remedy="Mend it, then resume the transport.")
+    return SettingError(variable=place, problem=problem.rstrip("."), remedy=_REMEDY)

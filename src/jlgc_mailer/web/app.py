@@ -9,6 +9,7 @@ from jlgc_mailer.bootstrap import Mailer, templates_folder
 from jlgc_mailer.web.archive import archive
 from jlgc_mailer.web.console import console
 from jlgc_mailer.web.faults import answer_faults
+from jlgc_mailer.web.hooks import WEBHOOKS, hooks
 from jlgc_mailer.web.languages import asked_for
 from jlgc_mailer.web.pages import EXTENSION, protect
 from jlgc_mailer.web.public import public
@@ -25,7 +26,8 @@ def create_app(mailer: Mailer) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.url_map.merge_slashes = False  # a redirect would break one-click (STANDARDS M11)
     app.extensions[EXTENSION] = mailer
-    for pages in (public, archive, console):
+    app.extensions[WEBHOOKS] = mailer.webhooks  # read now: a fault in their file is told when the process starts
+    for pages in (public, archive, console, hooks):
         app.register_blueprint(pages)
     app.url_defaults(lambda endpoint, values: _keep_language(app, endpoint, values))
     app.after_request(protect)

@@ -1,4 +1,7 @@
-"""Pages of sends, read only: what is planned, how far it is, and what became of everybody. No addresses of people."""
+"""Pages of sends, read only: what is planned, how far it is, what became of everybody, and what came back.
+
+No page names a reader.
+"""
 
 from flask import Blueprint, Response, abort, jsonify, request, url_for
 from sqlalchemy import select
@@ -12,6 +15,7 @@ from jlgc_mailer.web.editions import SENT, edition_page
 from jlgc_mailer.web.languages import NAMES, page_language
 from jlgc_mailer.web.pages import page, the_mailer, wording_in
 from jlgc_mailer.web.reports import (
+    FEEDBACK_NAMES,
     OUTCOME_NAMES,
     OUTCOME_NOTES,
     STATUS_NAMES,
@@ -23,6 +27,7 @@ from jlgc_mailer.web.reports import (
     progress_text,
     report,
 )
+from jlgc_mailer.web.returns import AT_ONCE, CLASS_NAMES, CLASS_NOTES, DAYS, quoted, reasons, returns
 
 console = Blueprint("console", __name__)
 console.before_request(require_access)
@@ -48,6 +53,23 @@ def sends() -> Response:
         )
 
 
+@console.get("/console/feedback")
+def feedback() -> Response:
+    """What came back: how the ways in are doing, what waits for a person, what is held against us."""
+    mailer = the_mailer()
+    with mailer.database.reading() as session:
+        return page(
+            "console/feedback.html",
+            returns=returns(session, mailer.clock()),
+            days=DAYS,
+            at_once=AT_ONCE,
+            class_names=CLASS_NAMES,
+            class_notes=CLASS_NOTES,
+            reasons=reasons,
+            quoted=quoted,
+        )
+
+
 @console.get("/sends/<int:send_id>")
 def send(send_id: int) -> Response:
     """One send: how it stands, and the account that adds up to its recipients."""
@@ -65,6 +87,7 @@ def send(send_id: int) -> Response:
             status_names=STATUS_NAMES,
             outcome_names=OUTCOME_NAMES,
             outcome_notes=OUTCOME_NOTES,
+            feedback_names=FEEDBACK_NAMES,
         )
 
 

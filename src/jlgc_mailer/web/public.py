@@ -3,11 +3,11 @@
 from flask import Blueprint, Response, abort, request
 from sqlalchemy import text
 
+from jlgc_mailer.audience.leaving import Link, Standing, leave, read_link
 from jlgc_mailer.audience.subscriptions import Evidence
 from jlgc_mailer.states import Language
 from jlgc_mailer.web.access import may_see_sends
 from jlgc_mailer.web.languages import page_language
-from jlgc_mailer.web.leaving import Link, Standing, leave, read_link
 from jlgc_mailer.web.pages import page, the_mailer, wording_in
 
 public = Blueprint("public", __name__)

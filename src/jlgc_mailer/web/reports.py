@@ -9,8 +9,8 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.sending import Send
-from jlgc_mailer.sending.progress import Account, account, next_wave, recent_attempts
-from jlgc_mailer.states import DeliveryStatus, Priority, SendStatus
+from jlgc_mailer.sending.progress import Account, Stop, account, next_wave, recent_attempts
+from jlgc_mailer.states import BreakerRule, DeliveryStatus, FeedbackClass, Priority, SendStatus
 from jlgc_mailer.web.languages import Wording
 
 STATUS_NAMES = {
@@ -35,6 +35,16 @@ OUTCOME_NOTES = {
     DeliveryStatus.UNCERTAIN: "The connection broke before the answer: the message may have arrived or not.",
     DeliveryStatus.SKIPPED: "Left out on purpose.",
     DeliveryStatus.PENDING: "Not tried yet.",
+}
+FEEDBACK_NAMES = {
+    FeedbackClass.HARD: "There is no such mailbox",
+    FeedbackClass.SOFT: "Not delivered for now",
+    FeedbackClass.BLOCK: "Blocked because of us",
+    FeedbackClass.UNSUBSCRIBE: "Unsubscribed by mail",
+}
+_STOPS = {
+    BreakerRule.HARD: "Paused by itself: {percent} of {total} recipients do not exist.",
+    BreakerRule.COMPLAINTS: "Paused by itself: {percent} of {total} readers complained.",
 }
 _OVER = (SendStatus.FINISHED, SendStatus.CANCELLED)
 _REASONED = (DeliveryStatus.REFUSED, DeliveryStatus.SKIPPED)
@@ -71,7 +81,7 @@ class Report:
     def holds(self) -> list[str]:
         """Why it does not go on at the moment, in the words of whoever holds it."""
         told = () if self.is_over else self.account.holds
-        return [_ADDRESS.sub("...@...", reason) for reason in told]
+        return [masked(reason) for reason in told]
 
     def outcomes(self) -> list[tuple[DeliveryStatus, int]]:
         """All outcomes with their numbers, the usual ones even at nought; they add up to the total."""
@@ -79,11 +89,22 @@ class Report:
         counted = [(status, self.account.count(status)) for status in OUTCOME_NAMES]
         return [(status, count) for status, count in counted if count or not (self.is_over and status in rare)]
 
+    @property
+    def bounces(self) -> list[tuple[FeedbackClass, int]]:
+        """The recipients about whom something came back later, besides complaints."""
+        counted = self.account.feedback
+        return [(kind, counted[kind]) for kind in FEEDBACK_NAMES if kind in counted]
+
     def reasons(self, status: DeliveryStatus) -> list[tuple[str, int]]:
         """The numbers of a final outcome by reason."""
         if status not in _REASONED:
             return []
         return [(line.reason, line.count) for line in self.account.lines if line.status is status and line.reason]
+
+
+def masked(text: str) -> str:
+    """A text without the addresses of people in it."""
+    return _ADDRESS.sub("...@...", text)
 
 
 def report(session: Session, send: Send, language: str, now: datetime) -> Report:
@@ -102,6 +123,8 @@ def headline(told: Report, t: Wording) -> Markup:
         case SendStatus.SCHEDULED:
             return t("Sending begins on {time}.", time=t.moment(send.due_at, send.zone))
         case SendStatus.PAUSED:
+            if counted.stops:
+                return _stop(counted.stops[0], t)
             left = counted.total - counted.settled
             return t("Paused. {count} recipients are still to come.", count=t.number(left))
         case SendStatus.FINISHED:
@@ -109,6 +132,10 @@ def headline(told: Report, t: Wording) -> Markup:
         case SendStatus.CANCELLED:
             return t("Cancelled on {time}. Nobody else gets this message.", time=_end(send, t))
     return _while_sending(told, t)
+
+
+def _stop(stop: Stop, t: Wording) -> Markup:
+    return t(_STOPS[stop.rule], percent=stop.percent, total=t.number(stop.total))
 
 
 def _when_finished(told: Report, t: Wording) -> Markup:
@@ -149,6 +176,7 @@ def as_numbers(told: Report, t: Wording) -> dict[str, object]:
             "recent": t.number(told.recent),
             "next wave": next_wave_text(told, t).striptags(),
             "complaints": t.number(told.account.complaints),
+            **{f"came back: {kind}": t.number(count) for kind, count in told.bounces},
         },
         "holds": told.holds,
     }

@@ -14,7 +14,8 @@ from waitress import create_server, wasyncore
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.errors import SettingError
-from jlgc_mailer.web.app import BODY_LIMIT, create_app
+from jlgc_mailer.web.app import create_app
+from jlgc_mailer.web.hooks import POST_LIMIT
 
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
 _THREADS = 8
@@ -70,7 +71,7 @@ def _open(mailer: Mailer, host: str, port: int, sockets: dict[int, Any]) -> tupl
         sockets=[listening],
         threads=_THREADS,
         ident=None,
-        max_request_body_size=BODY_LIMIT,
+        max_request_body_size=POST_LIMIT,  # the largest of all; the application has lower limits for its pages
         url_prefix=urlsplit(mailer.settings.public_url).path,
     )
     return server, Place(host, listening.getsockname()[1])

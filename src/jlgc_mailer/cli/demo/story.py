@@ -16,7 +16,7 @@ from sqlalchemy import inspect, select
 from jlgc_mailer.audience.lists import create_list
 from jlgc_mailer.audience.subscriptions import Evidence, confirm, find_subscriber, person
 from jlgc_mailer.audience.suppression import suppress
-from jlgc_mailer.bootstrap import JUDGE_TASK, Mailer, examples_folder
+from jlgc_mailer.bootstrap import READ_TASK, Mailer, examples_folder
 from jlgc_mailer.cli.demo import show
 from jlgc_mailer.cli.demo.people import Fate, Reader, readers
 from jlgc_mailer.cli.demo.world import World
@@ -27,13 +27,13 @@ from jlgc_mailer.db.base import Database
 from jlgc_mailer.db.migrate import drop_everything, migrate
 from jlgc_mailer.db.people import MailingList
 from jlgc_mailer.errors import NotAllowedNow
-from jlgc_mailer.feedback.intake import receive_complaint
+from jlgc_mailer.feedback.store import Inbound, store
 from jlgc_mailer.mail.address import parse_address
 from jlgc_mailer.sending.letters import unsubscribe_url
 from jlgc_mailer.sending.plan import plan
 from jlgc_mailer.sending.schedule import Order, schedule
 from jlgc_mailer.settings import FILE_NAME, PREFIX, read_settings
-from jlgc_mailer.states import SuppressionReason, UncertainPolicy
+from jlgc_mailer.states import ReportForm, SuppressionReason, UncertainPolicy
 from jlgc_mailer.web.server import serving
 from jlgc_mailer.worker.processes import embedded
 
@@ -178,11 +178,11 @@ def _some_leave(mailer: Mailer, everybody: Sequence[Reader], send_id: int) -> No
                 answer.read()
 
 
-def _complain(mailer: Mailer, envelope_sender: str) -> None:
+def _complain(mailer: Mailer, envelope_sender: str, report: bytes) -> None:
+    inbound = Inbound("demo receiver", ReportForm.MESSAGE, report, envelope_to=envelope_sender)
     with mailer.database.transaction() as session:
-        told = "the reader pressed “this is spam”"
-        receive_complaint(session, envelope_sender, "demo receiver", told, mailer.keyring, mailer.clock())
-    mailer.nudge(JUDGE_TASK)
+        store(session, inbound, mailer.clock())
+    mailer.nudge(READ_TASK)
 
 
 def _free_port() -> int:

@@ -15,6 +15,33 @@ from jlgc_mailer.cli.demo.people import Fate
 
 _GREYLIST_SECONDS = 2
 _START_SECONDS = 10
+_COMPLAINT = """From: abuse desk <abuse@world.example>
+To: {sender}
+Subject: A reader pressed "this is spam"
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="part"
+
+--part
+Content-Type: text/plain
+
+A reader pressed "this is spam".
+
+--part
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: demo/1
+Version: 1
+Original-Mail-From: <{sender}>
+Original-Rcpt-To: <{address}>
+
+--part
+Content-Type: text/rfc822-headers
+
+{headers}
+
+--part--
+"""
 
 
 class World:
@@ -23,7 +50,7 @@ class World:
     def __init__(self, fates: Mapping[str, Fate], mailboxes: Path) -> None:
         self.accepted: dict[str, Path] = {}
         self.port = 0
-        self.on_complaint: Callable[[str], None] = lambda _envelope_sender: None
+        self.on_complaint: Callable[[str, bytes], None] = lambda _envelope_sender, _report: None
         self._fates = fates
         self._mailboxes = mailboxes
         self._first_seen: dict[str, float] = {}
@@ -71,7 +98,8 @@ class World:
         file.write_bytes(content)
         self.accepted[address] = file
         if self._fates.get(address) is Fate.COMPLAINS:
-            await asyncio.to_thread(self.on_complaint, envelope.mail_from or "")
+            sender = envelope.mail_from or ""
+            await asyncio.to_thread(self.on_complaint, sender, _complaint(sender, address, content))
         return "250 2.0.0 Accepted"
 
     def _refusal(self, address: str) -> str | None:
@@ -85,3 +113,10 @@ class World:
         if fate is Fate.GREYLISTS and seen_for < _GREYLIST_SECONDS:
             return "451 4.7.1 Greylisted, please try again later"
         return None
+
+
+def _complaint(sender: str, address: str, content: bytes) -> bytes:
+    """What a provider sends when a reader complains (RFC 5965)."""
+    headers = content.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode("utf-8", "replace")
+    report = _COMPLAINT.format(sender=sender, address=address, headers=headers)
+    return report.replace("\n", "\r\n").encode()

@@ -1,0 +1,100 @@
+"""`feedback listen`: the listener as a process."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jlgc_mailer.cli.shell import Shell, example, pass_shell
+
+if TYPE_CHECKING:
+    from jlgc_mailer.feedback.listener import Listener
+
+_File = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(
+    epilog=example(
+        "jlgc-mailer feedback listen",
+        "jlgc-mailer feedback listen --socket /run/jlgc-mailer/reports",
+        "jlgc-mailer feedback listen --smtp --host 0.0.0.0 --port 25",
+    )
+)
+@click.option("--lmtp/--smtp", "is_lmtp", default=True, help="The language of who hands reports over.  [default: lmtp]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8024, show_default=True, help="Port; 0 is any free one.")
+@click.option("--socket", type=click.Path(path_type=Path), help="A socket file to listen on instead.")
+@click.option(
+    "--accept", multiple=True, default=("postmaster", "abuse"), help="Local parts to take besides those with a token."
+)
+@click.option("--certificate", type=_File, help="Certificate chain in PEM: offers STARTTLS.")
+@click.option("--key", type=_File, help="Its private key, if that is in a file of its own.")
+@pass_shell
+def listen(
+    shell: Shell,
+    is_lmtp: bool,
+    host: str,
+    port: int,
+    socket: Path | None,
+    accept: tuple[str, ...],
+    certificate: Path | None,
+    key: Path | None,
+) -> None:
+    """Take reports for the bounce domain from a mail server, or from all of them as its MX.
+
+    It takes only addresses of ours, and says 250 only when the report is in the database.
+    """
+    from jlgc_mailer.feedback.listener import Listener
+    from jlgc_mailer.mail.reports.envelope import is_ours
+
+    shell.mailer.checked_database()
+    _log_to_stderr()
+    mailer, domain = shell.mailer, shell.mailer.settings.bounce_domain
+    others = {name.lower() for name in accept}
+    known = partial(is_ours, bounce_domain=domain, others=others, keyring=mailer.keyring)
+    listener = Listener(mailer.database, domain, mailer.clock, known, _tls(certificate, key))
+    asyncio.run(_listen(listener, host, port, socket, is_lmtp=is_lmtp))
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one, with a reason of its own
+        problem = getattr(error, "reason", None) or error.strerror
+        raise click.BadParameter(f"{certificate} is not usable: {problem}") from None
+    return context
+
+
+async def _listen(listener: "Listener", host: str, port: int, socket: Path | None, *, is_lmtp: bool) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    factory = listener.lmtp if is_lmtp else listener.smtp
+    if socket is None:
+        server = await loop.create_server(factory, host, port)
+        place = ":".join(map(str, server.sockets[0].getsockname()[:2]))
+    else:
+        server, place = await loop.create_unix_server(factory, socket), str(socket)
+        socket.chmod(0o666)  # who may enter its folder may hand over reports, whichever user the mail server is
+    click.echo(f"Listening at {place} ({'LMTP' if is_lmtp else 'SMTP'}) -- Ctrl-C ends.", err=True)
+    try:
+        await listener.serve(server, ended)
+    finally:
+        if socket is not None:
+            with contextlib.suppress(OSError):
+                socket.unlink()
+
+
+def _log_to_stderr() -> None:
+    """Our own news; of aiosmtpd only trouble: it logs every line that is said."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mail.log").setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""Fuzzing: inputs that nobody thought of, found by watching which code they reach."""
