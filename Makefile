@@ -35,7 +35,7 @@ serve: $(RUNTIME) ## web pages, worker and beat in one process, on SQLite
 	$(BIN)/jlgc-mailer serve $(ARGS)
 
 test: $(DEV) ## the tests, on SQLite + memory and on PostgreSQL + Valkey
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: lint types contracts lock-check test ## everything that must be clean before a commit lands
 

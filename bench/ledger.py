@@ -62,6 +62,7 @@ def _work_on_next(mailer: Mailer, lists: list[int], size: int) -> bool:
             UncertainPolicy.HOLD,
             "bench",
             mailer.means.retry,
+            mailer.means.rules,
         )
         release(session, claim, ledger.next_due(session, claim, now))
     return True

@@ -1,5 +1,6 @@
 """The composition root: puts the parts together from settings. Shells take a Mailer and nothing else."""
 
+import logging
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.db.version import require_current
-from jlgc_mailer.errors import Unreachable
+from jlgc_mailer.errors import InvalidFile, Unreachable
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.render.source import Site
 from jlgc_mailer.sending.letters import Identity, Signer
@@ -55,6 +56,7 @@ _MEMORY_OPTIONS = {"polling_interval": 0.05}
 _SHORT = "jlgc_mailer.short"
 _QUEUES = {Priority.URGENT: "jlgc_mailer.urgent", Priority.NORMAL: "jlgc_mailer"}
 _NUDGE_EXPIRES = 30
+log = logging.getLogger("jlgc_mailer")
 _COLLECT_SECONDS = 5  # between two looks whether the interval of a mailbox is over
 
 
@@ -172,6 +174,7 @@ class Mailer:
             pace=self.pace,
             clock=self.clock,
             retry=retry,
+            rules=lambda: self._rules_or_ours,  # a worker that is never refused does not load them
             lease=own.lease,
             turn=timedelta(seconds=own.turn_seconds),
             journals=own.home / "journals",
@@ -195,11 +198,27 @@ class Mailer:
         )
 
     @cached_property
-    def readers(self) -> "Readers":
-        """How raw reports are read. A process that never has one to read does not load the rules."""
+    def rules(self) -> "Rules":
+        """How reports and refusals are classified; raises InvalidFile."""
         from jlgc_mailer.settings.feedback_rules import read_feedback_rules
 
-        return self.readers_by(read_feedback_rules(self.settings.home))
+        return read_feedback_rules(self.settings.home)
+
+    @cached_property
+    def _rules_or_ours(self) -> "Rules":
+        """The same for a send under way, which does not end because an operator's own rules have a fault."""
+        from jlgc_mailer.mail.reports.rules import default_rules
+
+        try:
+            return self.rules
+        except InvalidFile as error:
+            log.error("%s Until then refusals are read by the rules of the program alone.", error)
+            return default_rules()
+
+    @cached_property
+    def readers(self) -> "Readers":
+        """How raw reports are read. A process that never has one to read does not load the rules."""
+        return self.readers_by(self.rules)
 
     def readers_by(self, rules: "Rules") -> "Readers":
         """How raw reports are read by these rules."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import String, cast, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.base import Database
@@ -152,6 +152,13 @@ def test_an_address_that_is_none_names_the_setting_and_not_the_password(url: str
     assert str(caught.value).startswith("Setting JLGC_MAILER_DATABASE_URL: is not a database address")
     assert "postgresql+psycopg://USER:PASSWORD@HOST/NAME" in str(caught.value)
     assert "geheim" not in str(caught.value)
+
+
+def test_what_fails_is_told_without_its_values(mailer: Mailer) -> None:
+    """They are addresses, and end in logs."""
+    with pytest.raises(DBAPIError) as caught, mailer.database.engine.connect() as connection:
+        connection.execute(text("INSERT INTO absent VALUES (:address)"), {"address": "aiko@example.org"})
+    assert "aiko" not in str(caught.value)
 
 
 @pytest.mark.parametrize("pair", ["postgresql"], indirect=True)

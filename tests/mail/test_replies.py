@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jlgc_mailer.mail.replies import Reply, classify, feedback_class_of, read_reply, reason_of
+from jlgc_mailer.mail.reports.rules import default_rules
 from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 
@@ -115,7 +116,7 @@ def test_any_reply_has_a_class_and_fits_on_a_line(code: int, text: str) -> None:
 )
 def test_a_refusal_says_what_it_says_about_the_reader(reply: Reply | None, expected: FeedbackClass) -> None:
     """F5, F6, S3, S12: only a final word on the address is hard; a bare number is nothing."""
-    assert feedback_class_of(reply) is expected
+    assert feedback_class_of(reply, default_rules()) is expected
 
 
 @pytest.mark.parametrize(
@@ -147,17 +148,17 @@ def test_the_words_of_a_refusal_count_more_than_its_status(
 ) -> None:
     """F5, F6: no reader is lost to a 5.1.1 or 5.2.1 whose words are about us, or about a passing trouble."""
     reply = read_reply(code, text)
-    assert (feedback_class_of(reply), reason_of(reply)) == (meant, reason)
+    assert (feedback_class_of(reply, default_rules()), reason_of(reply, default_rules())) == (meant, reason)
 
 
 def test_without_a_reply_nothing_is_said() -> None:
-    assert reason_of(None) is ReplyClass.OTHER
+    assert reason_of(None, default_rules()) is ReplyClass.OTHER
 
 
 @given(st.integers(400, 599), st.text() | st.from_regex(r"[245]\.\d{1,3}\.\d{1,3}.*"))
 def test_any_refusal_has_a_meaning_and_a_transient_one_is_never_hard(code: int, text: str) -> None:
     """S3"""
     reply = read_reply(code, text)
-    meant = feedback_class_of(reply)
-    assert reason_of(reply) is not ReplyClass.ACCEPTED
+    meant = feedback_class_of(reply, default_rules())
+    assert reason_of(reply, default_rules()) is not ReplyClass.ACCEPTED
     assert not (reply.is_transient and meant is FeedbackClass.HARD)

@@ -155,7 +155,7 @@ class Worker:
     def _record(self, session: Session) -> None:
         assert self.claim
         policy = session.get_one(Send, self.claim.send_id).on_uncertain
-        record(session, self._heard, policy, "relay", self._means.retry)
+        record(session, self._heard, policy, "relay", self._means.retry, self._means.rules)
         self._heard = []
 
     def _look(self, session: Session) -> None:

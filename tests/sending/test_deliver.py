@@ -35,9 +35,11 @@ from jlgc_mailer.sending.progress import uncertain
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.transports import Supply, Trouble
 from jlgc_mailer.sending.transports.smtp.wire import SmtpTransport
+from jlgc_mailer.settings.feedback_rules import RULES_FILE
 from jlgc_mailer.states import (
     BatchStatus,
     DeliveryStatus,
+    FeedbackClass,
     Priority,
     SendStatus,
     Stage,
@@ -124,6 +126,36 @@ def test_a_refusal_is_recorded_and_is_feedback_too(tell: Tell, receiver: Receive
     assert event.address_key == "r1@example.com"
     assert "5.1.1 No such user" in event.diagnosis
     assert (attempt.stage, attempt.code, attempt.status, attempt.text) == (Stage.RCPT, 550, "5.1.1", "No such user")
+
+
+OWN_RULES = """
+[[rule]]
+id = "holiday-mode"
+class = "soft"
+patterns = ['holiday mode']
+source = "mail.example.com, June 2026"
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "meant"), [(OWN_RULES, FeedbackClass.SOFT), ("", FeedbackClass.HARD), ("nonsense", FeedbackClass.HARD)]
+)
+def test_a_refusal_is_read_by_an_operators_own_rules_too(
+    tell: Tell,
+    receiver: Receiver,
+    rules: str,
+    meant: FeedbackClass,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """F5: as reports are. Rules with a fault are told of, and hold up nobody."""
+    (tmp_path / RULES_FILE).write_text(rules, "utf-8")
+    receiver.rcpt["r1@example.com"] = ["550 5.1.1 User unknown: holiday mode"]
+    story = tell(3)
+    story.run()
+    with story.mailer.database.reading() as session:
+        assert session.scalars(select(FeedbackEvent.feedback_class)).one() is meant
+    assert (RULES_FILE in caplog.text) is (rules == "nonsense")
 
 
 def test_the_deferred_are_tried_again_in_time_and_get_the_same_bytes(
@@ -317,7 +349,7 @@ def test_an_outcome_that_comes_after_the_lease_was_lost_is_still_the_truth(tell:
     assert story.lines == {("uncertain", None): 1}
     accepted = Outcome(DeliveryStatus.ACCEPTED, Stage.CONTENT, Reply(250, "Ok"), clock())
     with means.database.transaction() as session:
-        record(session, [Result(recipient, accepted)], UncertainPolicy.HOLD, "test", means.retry)
+        record(session, [Result(recipient, accepted)], UncertainPolicy.HOLD, "test", means.retry, means.rules)
     assert story.lines == {("accepted", None): 1}
 
 
@@ -499,7 +531,7 @@ def test_a_worker_that_comes_back_after_its_lease_takes_nothing_from_its_success
     before = story.lines
     deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
     with means.database.transaction() as session:
-        record(session, [Result(first, deferred)], UncertainPolicy.HOLD, "test", means.retry)
+        record(session, [Result(first, deferred)], UncertainPolicy.HOLD, "test", means.retry, means.rules)
     assert story.lines == before
 
 
@@ -511,7 +543,7 @@ def test_a_late_deferral_does_not_reopen_a_batch_that_is_done(tell: Tell, clock:
     story.run()
     deferred = Outcome(DeliveryStatus.DEFERRED, Stage.RCPT, Reply(451, "later"), clock())
     with means.database.transaction() as session:
-        record(session, [Result(recipient, deferred)], UncertainPolicy.HOLD, "test", means.retry)
+        record(session, [Result(recipient, deferred)], UncertainPolicy.HOLD, "test", means.retry, means.rules)
     assert story.lines == {("uncertain", None): 1}
 
 

@@ -11,6 +11,7 @@ from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.db.sending import Attempt, Delivery, Send
 from jlgc_mailer.mail.replies import Reply
+from jlgc_mailer.mail.reports.rules import default_rules
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import MOST_RESENDS, Outcome, RetryPolicy
 from jlgc_mailer.sending.record import Result, record
@@ -43,7 +44,7 @@ class Told:
             Result(Recipient(each, number, NOW, 1, f"r@{each}.example", "", 1, 1), outcome)
             for each, outcome in zip(self.ids, outcomes, strict=False)
         ]
-        record(self.session, results, self.send.on_uncertain, "relay", RETRY)
+        record(self.session, results, self.send.on_uncertain, "relay", RETRY, default_rules)
         self.session.flush()
         self.session.expire_all()
 

@@ -149,6 +149,7 @@ def _engine(url: str) -> Engine:
             return _sqlite(parsed.render_as_string(hide_password=False))
         return create_engine(
             parsed,
+            hide_parameters=True,  # values are addresses and letters, and errors reach logs
             pool_pre_ping=True,
             pool_size=10,
             max_overflow=20,
@@ -164,7 +165,7 @@ def _engine(url: str) -> Engine:
 
 def _sqlite(url: str) -> Engine:
     """WAL lets readers go on beside a writer; a writer takes its lock at BEGIN, so it waits instead of failing."""
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:

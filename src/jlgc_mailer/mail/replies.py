@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from jlgc_mailer.mail.reports.rules import Rule, Scope, default_rules
+from jlgc_mailer.mail.reports.rules import Rule, Rules, Scope
 from jlgc_mailer.states import FeedbackClass, ReplyClass
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
@@ -83,7 +83,7 @@ def classify(reply: Reply) -> ReplyClass:
     return _BY_STATUS.get(f"{subject}.{detail}") or _BY_SUBJECT.get(subject, ReplyClass.OTHER)
 
 
-def feedback_class_of(reply: Reply | None) -> FeedbackClass:
+def feedback_class_of(reply: Reply | None, rules: Rules) -> FeedbackClass:
     """What a refusal means for its recipient (STANDARDS F5, F6, S3, S12): only the final word on the address is hard.
 
     Its words count first, read by the rules for reports, then its status: servers say 5.1.1 and 5.2.1 of blocked
@@ -91,19 +91,19 @@ def feedback_class_of(reply: Reply | None) -> FeedbackClass:
     """
     if reply is None:
         return FeedbackClass.UNKNOWN
-    rule = _rule_of(reply)
+    rule = _rule_of(reply, rules)
     meant = rule.feedback_class if rule and rule.feedback_class else _by_status(reply)
     return FeedbackClass.SOFT if reply.is_transient and meant is not FeedbackClass.BLOCK else meant
 
 
-def reason_of(reply: Reply | None) -> ReplyClass:
+def reason_of(reply: Reply | None, rules: Rules) -> ReplyClass:
     """What people are told of a refusal: its status, unless the words, which count, speak of something else."""
     if reply is None:
         return ReplyClass.OTHER
-    meant = feedback_class_of(reply)
+    meant = feedback_class_of(reply, rules)
     if reply.is_transient or meant is _by_status(reply):
         return classify(reply)
-    rule = _rule_of(reply)
+    rule = _rule_of(reply, rules)
     by_words = classify(Reply(reply.code, "", rule.status if rule else None))
     return by_words if meant is _FEEDBACK.get(by_words) else _TOLD.get(meant, ReplyClass.OTHER)
 
@@ -112,11 +112,11 @@ def _by_status(reply: Reply) -> FeedbackClass:
     return _FEEDBACK.get(classify(reply), FeedbackClass.UNKNOWN)
 
 
-def _rule_of(reply: Reply) -> Rule | None:
+def _rule_of(reply: Reply, rules: Rules) -> Rule | None:
     """The rule that knows the words. Of content none is asked: a letter that we cannot make quotes anything."""
     if classify(reply) is ReplyClass.CONTENT:
         return None
-    found = default_rules().classify(Scope.DIAGNOSTIC, str(reply), str(reply.code)[0])
+    found = rules.classify(Scope.DIAGNOSTIC, str(reply), str(reply.code)[0])
     if not found or (found.rule.is_weak and _by_status(reply) in _DENIALS):
         return None
     return found.rule

@@ -161,7 +161,7 @@ class Bookkeeper:
         for result in results:
             by_policy.setdefault(self._of[result.recipient.delivery_id].policy, []).append(result)
         for policy, its in by_policy.items():
-            record(session, its, policy, self._route.name, self._means.retry)
+            record(session, its, policy, self._route.name, self._means.retry, self._means.rules)
         self.worked.count(result.outcome.status for result in results)
         self._take_back([result.recipient for result in results])
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from jlgc_mailer.db.base import Database
+from jlgc_mailer.mail.reports.rules import Rules
 from jlgc_mailer.sending.letters import Identity, Signer
 from jlgc_mailer.sending.outcomes import RetryPolicy
 from jlgc_mailer.sending.pace import Pace
@@ -20,7 +21,7 @@ class Means:
     """What delivering needs from outside.
 
     `journals` is a folder on local disk. `turn` is how long a worker goes on claiming batches. `is_stopping` tells that
-    this process was asked to end.
+    this process was asked to end. `rules` are those that refusals are read by.
     """
 
     database: Database
@@ -31,6 +32,7 @@ class Means:
     pace: Pace
     clock: Callable[[], datetime]
     retry: RetryPolicy
+    rules: Callable[[], Rules]
     lease: timedelta
     turn: timedelta
     journals: Path

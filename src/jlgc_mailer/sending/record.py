@@ -4,7 +4,7 @@ A commit and a round trip for each recipient cost 300 microseconds on PostgreSQL
 cost 3-6, of which the client pays less than half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from jlgc_mailer.db.base import UtcDateTime
 from jlgc_mailer.db.feedback import FeedbackEvent
 from jlgc_mailer.mail.address import key_of
 from jlgc_mailer.mail.replies import feedback_class_of, reason_of
+from jlgc_mailer.mail.reports.rules import Rules
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.outcomes import IN_DOUBT, MOST_RESENDS, Outcome, RetryPolicy, next_attempt
 from jlgc_mailer.states import DeliveryStatus, FeedbackKind, ReplyClass, UncertainPolicy
@@ -48,28 +49,35 @@ class _Row(NamedTuple):
 
 
 def record(
-    session: Session, results: Sequence[Result], policy: UncertainPolicy, transport: str, retry: RetryPolicy
+    session: Session,
+    results: Sequence[Result],
+    policy: UncertainPolicy,
+    transport: str,
+    retry: RetryPolicy,
+    rules: Callable[[], Rules],
 ) -> None:
     """Write down what became of recipients of sends with that policy; refusals are feedback too (promise 6).
+
+    The `rules`, by which refusals are read, are asked for when there is one.
 
     Doing it twice changes nothing: a result counts for the attempt that it is about, when that is not recorded yet or
     was given up as uncertain. So a worker that lost its lease, or its journal read later, can still tell the truth.
     """
     if not results:
         return
-    rows = [_row(result, policy, retry) for result in results]
+    rows = [_row(result, policy, retry, rules) for result in results]
     if session.get_bind().dialect.name == "postgresql":
         _write_arrays(session, rows, transport)
     else:
         _write_each(session, rows, transport)
     refused = [each for each, row in zip(results, rows, strict=True) if row.status == DeliveryStatus.REFUSED]
     if refused:
-        _tell_feedback(session, refused)
+        _tell_feedback(session, refused, rules())
 
 
-def _row(result: Result, policy: UncertainPolicy, retry: RetryPolicy) -> _Row:
+def _row(result: Result, policy: UncertainPolicy, retry: RetryPolicy, rules: Callable[[], Rules]) -> _Row:
     recipient, outcome = result
-    status, reason, again = _consequence(recipient, outcome, policy, retry)
+    status, reason, again = _consequence(recipient, outcome, policy, retry, rules)
     reply = outcome.reply
     return _Row(
         recipient.delivery_id,
@@ -88,7 +96,11 @@ def _row(result: Result, policy: UncertainPolicy, retry: RetryPolicy) -> _Row:
 
 
 def _consequence(
-    recipient: Recipient, outcome: Outcome, policy: UncertainPolicy, retry: RetryPolicy
+    recipient: Recipient,
+    outcome: Outcome,
+    policy: UncertainPolicy,
+    retry: RetryPolicy,
+    rules: Callable[[], Rules],
 ) -> tuple[DeliveryStatus, str | None, datetime | None]:
     """The delivery's new status, why, and when it is tried again."""
     status = outcome.status
@@ -97,7 +109,7 @@ def _consequence(
     if status is DeliveryStatus.UNCERTAIN and (policy is UncertainPolicy.HOLD or recipient.attempts > MOST_RESENDS):
         return status, None, None
     if status is DeliveryStatus.REFUSED:
-        return status, reason_of(outcome.reply).value, None
+        return status, reason_of(outcome.reply, rules()).value, None
     first = recipient.first_attempt_at or outcome.at
     again = next_attempt(retry, recipient.delivery_id, recipient.attempts, first, outcome.at)
     if status is DeliveryStatus.UNCERTAIN:
@@ -195,25 +207,25 @@ def _write_each(session: Session, rows: Sequence[_Row], transport: str) -> None:
     session.connection().execute(_ATTEMPT, told)
 
 
-def _tell_feedback(session: Session, refused: Sequence[Result]) -> None:
+def _tell_feedback(session: Session, refused: Sequence[Result], rules: Rules) -> None:
     """Each refusal is one event, also when its journal is read after it was recorded."""
     ids = [result.recipient.delivery_id for result in refused]
     mine = FeedbackEvent.delivery_id.in_(ids), FeedbackEvent.kind == FeedbackKind.REFUSAL
     told = {(row.delivery_id, row.received_at) for row in session.scalars(select(FeedbackEvent).where(*mine))}
     fresh = [each for each in refused if (each.recipient.delivery_id, each.outcome.at) not in told]
     if fresh:
-        session.execute(insert(FeedbackEvent), [_refusal(*each) for each in fresh])
+        session.execute(insert(FeedbackEvent), [_refusal(*each, rules) for each in fresh])
 
 
-def _refusal(recipient: Recipient, outcome: Outcome) -> dict[str, object]:
+def _refusal(recipient: Recipient, outcome: Outcome, rules: Rules) -> dict[str, object]:
     return {
         "received_at": outcome.at,
         "source": f"smtp {outcome.stage}",
         "kind": FeedbackKind.REFUSAL,
-        "feedback_class": feedback_class_of(outcome.reply),
+        "feedback_class": feedback_class_of(outcome.reply, rules),
         "delivery_id": recipient.delivery_id,
         "address_key": key_of(recipient.address),
-        "reply_class": reason_of(outcome.reply),
+        "reply_class": reason_of(outcome.reply, rules),
         "status": outcome.reply.status if outcome.reply else None,
         "diagnosis": str(outcome.reply),
     }

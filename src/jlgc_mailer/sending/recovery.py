@@ -18,7 +18,7 @@ from jlgc_mailer.sending.claim import Claim, release
 from jlgc_mailer.sending.journal import Story, alone, orphans, read_journal
 from jlgc_mailer.sending.letters import Recipient
 from jlgc_mailer.sending.means import Means
-from jlgc_mailer.sending.outcomes import Outcome, RetryPolicy
+from jlgc_mailer.sending.outcomes import Outcome
 from jlgc_mailer.sending.record import Result, record
 from jlgc_mailer.sending.uncertain import give_up
 from jlgc_mailer.states import DeliveryStatus, Stage
@@ -40,7 +40,7 @@ def recover(means: Means) -> int:
 def _is_settled(means: Means, path: Path, data: bytes) -> bool:
     try:
         with means.database.transaction() as session:
-            settle(session, read_journal(data), means.retry, means.clock())
+            settle(session, read_journal(data), means)
         path.unlink()  # after the commit: if this process ends before, the next one reads it again
     except Unreachable:
         raise
@@ -69,11 +69,12 @@ def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {words.splitlines()[0].rstrip('.')}"
 
 
-def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) -> None:
+def settle(session: Session, story: Story, means: Means) -> None:
     """Record what a journal tells. What went out without a known reply is uncertain, and nothing else is.
 
     If the machine has died since, lines may be missing: then whatever was meant to go out is uncertain too.
     """
+    now = means.clock()
     rows = _deliveries(session, [*(delivery_id for delivery_id, _ in story.outcomes), *story.intents])
     attempts = story.outcomes | {
         (each, number): Outcome(DeliveryStatus.UNCERTAIN, Stage.CONTENT, None, now)
@@ -88,7 +89,8 @@ def settle(session: Session, story: Story, retry: RetryPolicy, now: datetime) ->
             for (each, its), outcome in attempts.items()
             if its == number and each in rows and rows[each].send_id == send_id
         ]
-        record(session, results, session.get_one(Send, send_id).on_uncertain, story.transport, retry)
+        policy = session.get_one(Send, send_id).on_uncertain
+        record(session, results, policy, story.transport, means.retry, means.rules)
     for claim in story.claims:
         _free(session, claim, None if story.is_complete else news, now)
 
