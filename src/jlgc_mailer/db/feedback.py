@@ -108,7 +108,10 @@ class Alert(Base):
 
 
 class WayIn(Base):
-    """How a way in is doing, for operators: there is a row once it was tried."""
+    """How a way in is doing, for operators: there is a row once it was tried.
+
+    A `problem` is ours, or of whom we asked; a `refusal` is of a stranger's, or of a provider that is set up wrongly.
+    """
 
     __tablename__ = "ways_in"
 
@@ -119,6 +122,8 @@ class WayIn(Base):
     backlog: Mapped[int | None]
     problem: Mapped[str | None] = mapped_column(Text)
     problem_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refusal: Mapped[str | None] = mapped_column(Text)
 
 
 class WebhookToken(Base):

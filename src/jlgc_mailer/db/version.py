@@ -5,7 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.errors import NotInitialised, SettingError
 
-KNOWN = ("0001", "0002", "0003", "0004")  # of the folder migrations/versions, in their order
+KNOWN = ("0001", "0002", "0003", "0004", "0005")  # of the folder migrations/versions, in their order
 
 
 def require_current(database: Database) -> None:

@@ -7,7 +7,8 @@ _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62}"
 # A run of characters begins only where none precedes it, so that no character is tried twice.
 ADDRESS = re.compile(
-    rf"<\"?([^\s<>@\"]{{1,128}}\"?@[^\s<>@\"]{{1,255}})>|(?<!{_LOCAL})({_LOCAL}{{1,128}}@{_DOMAIN})(?![\w-])", re.ASCII
+    rf"<\"?([^\s<>@\"]{{1,128}}\"?@[^\s<>@\"]{{1,255}})>|(?<!{_LOCAL})'?({_LOCAL}{{1,128}}@{_DOMAIN})(?![\w-])",
+    re.ASCII,
 )
 _MASKED = re.compile(rf"[<\[(\"'`‘“]{{0,2}}(?:{ADDRESS.pattern})[>\])\"'`’”]{{0,2}}|@", re.ASCII)
 _TYPED = re.compile(r"\s{0,20}([\w.-]{1,30})\s{0,9};\s{0,20}(.*)", re.DOTALL)

@@ -18,6 +18,7 @@ _NAMED = re.compile(
     r"[ :=]{1,4}(?:smtp:)?[<\"'(\[]{0,2}[^\s<>@]{1,128}@",
     re.IGNORECASE,
 )
+_TITLE = re.compile(r"^<([^\s<>@]{1,128}@[^\s<>@]{1,255})>:", re.MULTILINE)  # over what qmail and Postfix say of each
 _PIECE = re.compile(r"(?<=[.!?。])\s+|(?<=。)|\n[ \t]*\n")
 _GUESS = re.compile(
     r"\b(?:may (?:be|not|have|no|also)|might|perhaps|possibly|probably|typically|usually|sometimes)\b"
@@ -67,7 +68,9 @@ def _recipients(text: str, places: dict[str, list[int]], returned_to: Sequence[s
     """Those whom both the text and the returned message name; else those whom the text names in a recipient's place."""
     both = [address for address in returned_to if address.lower() in places]
     if both:
-        return both
+        titles = [found[1] for found in _TITLE.finditer(text)]
+        others = [address for address in titles if address.lower() in places] if both[0] in titles else []
+        return [*both, *(address for address in dict.fromkeys(others) if address not in both)]
     named = [address for address, starts in places.items() if any(_is_named(text, start) for start in starts)]
     return _as_written(text, places, named or list(returned_to[:1] or places)[:1])
 

@@ -21,6 +21,11 @@ _UNBOUNDED = re.compile(r"(?<!\\)(?:[*+]|\{\d*,\})")
 _CAPITAL = re.compile(r"(?<!\\)[A-ZА-ЯÀ-Þ]")
 _TOLD_BY = "a table [[rule]] has id, class, scope, patterns, source and examples; see rules.toml of the package"
 _QUOTES = str.maketrans("’‘`´“”„«»", '\'\'\'\'"""""')
+_ACCENTS = {
+    number: first
+    for number in (*range(0xC0, 0x530), *range(0x1E00, 0x1F00))
+    if (first := unicodedata.normalize("NFD", chr(number))[0]) != chr(number)
+}
 _CJK = r"[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]"
 _WRAPPED = re.compile(rf"(?<={_CJK}) (?={_CJK})")
 _SENTENCE_END = re.compile(r"[.!?。！] |。")
@@ -114,7 +119,7 @@ class Rules:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _search(rules: tuple[Rule, ...], masked: str, digit: str) -> tuple[Rule, int, int] | None:
-    small = masked.lower()
+    small = _plain(masked.lower())
     for rule in rules:
         if rule.is_for(digit):
             for pattern in rule.patterns:
@@ -193,4 +198,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     unbounded = _UNBOUNDED.search(re.sub(r"\[[^\]]*\]", "x", pattern))
     if unbounded:
         raise ValueError(f"{pattern}: write {unbounded.group()} as a bounded repetition such as {{0,40}}")
-    return re.compile(_CAPITAL.sub(lambda found: found.group().lower(), pattern), re.MULTILINE)
+    return re.compile(_plain(_CAPITAL.sub(lambda found: found.group().lower(), pattern)), re.MULTILINE)
+
+
+def _plain(text: str) -> str:
+    """Without accents: many mail systems cannot write them. As many characters as before, so that places stay."""
+    return text if text.isascii() else text.translate(_ACCENTS)

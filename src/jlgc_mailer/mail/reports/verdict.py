@@ -1,7 +1,7 @@
 """What a report says about one recipient: words first, the enhanced status where they say nothing (STANDARDS F5)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jlgc_mailer.mail.reports.freetext import replies_in, without_guesses
 from jlgc_mailer.mail.reports.rules import Finding, Rule, Rules, Scope
@@ -23,6 +23,14 @@ _HOST = re.compile(
 )
 
 
+# Postfix, Exim and Sendmail tell which command a reply answers. Before RCPT no server knows whom the mail is for.
+_BEFORE_RCPT = re.compile(
+    r"in reply to (?:MAIL FROM|[EH]+LO) command|after (?:pipelined )?(?:MAIL FROM|[EH]+LO|initial connection)\b"
+    r"|>>> (?:MAIL FROM|[EH]+LO)[^\n]{0,400}\n<<< [45]",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All that may say why one recipient was not reached."""
@@ -40,6 +48,8 @@ def weigh(evidence: Evidence, rules: Rules) -> Signal:
     status = _telling(enhanced_status(evidence.diagnostic), evidence.status)
     found, confidence = _found(evidence, status, rules)
     rule = found.rule if found else None
+    if rule and rule.feedback_class is FeedbackClass.HARD and _BEFORE_RCPT.search(evidence.section):
+        rule = _about_us(rule)
     return Signal(
         rule.feedback_class or FeedbackClass.UNKNOWN if rule else FeedbackClass.UNKNOWN,
         evidence.recipient,
@@ -49,6 +59,11 @@ def weigh(evidence: Evidence, rules: Rules) -> Signal:
         rule.id if rule else "nothing-said",
         confidence,
     )
+
+
+def _about_us(rule: Rule) -> Rule:
+    """What a rule means when the reply that it knows is no answer to a recipient."""
+    return replace(rule, id="refused-before-rcpt", feedback_class=FeedbackClass.BLOCK, status="5.7.1")
 
 
 def _found(evidence: Evidence, status: str | None, rules: Rules) -> tuple[Finding | None, float]:
