@@ -72,7 +72,8 @@ def _found(evidence: Evidence, status: str | None, rules: Rules) -> tuple[Findin
     by_status = rules.classify(Scope.STATUS, status or "")
     found = rules.classify(Scope.DIAGNOSTIC, evidence.diagnostic, _digit(evidence.diagnostic) or digit)
     if found:
-        return found, _DIAGNOSTIC
+        is_ours = by_status and (status or "").startswith("5") and _is_policy(found.rule, by_status.rule)
+        return (by_status, _STATUS) if is_ours else (found, _DIAGNOSTIC)
     for first, reply in replies_in(evidence.section):
         found = rules.classify(Scope.DIAGNOSTIC, reply, first)
         if found and not _is_outdone(found.rule, by_status):
@@ -85,6 +86,12 @@ def _found(evidence: Evidence, status: str | None, rules: Rules) -> tuple[Findin
         if found and not _is_outdone(found.rule, by_status):
             return found, confidence
     return by_status or _by_quoted_status(evidence.section, rules), _STATUS if by_status else _STATUS / 2
+
+
+def _is_policy(words: Rule, status: Rule) -> bool:
+    """Whether weak words of a passing trouble stand beside a status 5.7: it is about us, such as our certificate."""
+    soft, block = FeedbackClass.SOFT, FeedbackClass.BLOCK
+    return words.is_weak and words.feedback_class is soft and status.feedback_class is block
 
 
 def _is_outdone(rule: Rule, by_status: Finding | None) -> bool:
