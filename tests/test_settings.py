@@ -84,6 +84,9 @@ def test_a_missing_key_is_named_with_what_to_do(write: WriteSettings) -> None:
         ("MAIL_DOMAIN", "news example.org"),
         ("BOUNCE_DOMAIN", "https://bounce.example.org"),
         ("CONTACT", "by telephone"),
+        ("FEEDBACK_KEEP_DAYS", "0"),
+        ("FEEDBACK_KEEP_DAYS", "29.9"),
+        ("FEEDBACK_KEEP_DAYS", "1e9"),
     ],
 )
 def test_a_bad_value_is_told_with_its_variable_from_file_and_environment(
@@ -96,6 +99,18 @@ def test_a_bad_value_is_told_with_its_variable_from_file_and_environment(
     home = write()
     monkeypatch.setenv(name, value)
     assert refusal(home) == sentence
+
+
+def test_reports_are_kept_for_as_long_as_they_count(write: WriteSettings) -> None:
+    """F2, L6: one that came again after it was deleted must be too old by then."""
+    assert read_settings(write()).feedback_keep_days == 180
+    days = "JLGC_MAILER_FEEDBACK_MATCH_DAYS=200"
+    sentence = refusal(write(days))
+    assert sentence.startswith(
+        "Setting JLGC_MAILER_FEEDBACK_KEEP_DAYS: reports must be kept for at least JLGC_MAILER_FEEDBACK_MATCH_DAYS. "
+    )
+    home = write(days, "JLGC_MAILER_FEEDBACK_KEEP_DAYS=200")
+    assert read_settings(home).feedback_keep_days == 200
 
 
 def test_readers_outside_need_https(write: WriteSettings) -> None:

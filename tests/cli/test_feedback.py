@@ -16,14 +16,14 @@ from sqlalchemy import select
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import RawReport
-from jlgc_mailer.feedback.health import seen
+from jlgc_mailer.feedback.health import refused, seen
 from jlgc_mailer.feedback.message import LIMIT
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.mail.verp import envelope_sender
 from jlgc_mailer.settings.feedback_file import FEEDBACK_FILE
 from tests.cli.conftest import PROGRAM, Command, program
 from tests.conftest import SECRET
-from tests.feedback.mailboxes.conftest import report
+from tests.feedback.mailboxes.conftest import refuse_reports, report
 
 OURS = envelope_sender(7, Keyring((SECRET.encode(),)), "bounce.example.org")
 BOUNCE = f"""\
@@ -113,6 +113,14 @@ def test_whatever_is_wrong_the_mail_server_keeps_the_message(home: Path, wrong: 
     assert "geheim" not in sentence
 
 
+def test_what_the_database_refuses_is_told_without_the_statement(mailer: Mailer, ours: Path) -> None:
+    """A mail server puts these words into its log."""
+    assert ours.is_dir()
+    refuse_reports(mailer)
+    sentence = program("feedback", "ingest", stdin=BOUNCE).sentence(75)
+    assert sentence == "The database does not take a report (IntegrityError). It stays where it is and is tried again."
+
+
 # --- collect and health -------------------------------------------------------------------------------------------
 
 
@@ -145,6 +153,17 @@ def test_one_that_cannot_be_read_is_told_after_the_others_were(run: Command) -> 
     assert answer.out.splitlines()[0] == "office: 2 messages, 2 of them new."
     assert answer.err.startswith("Error: other: The mailbox at ")
     assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("maildir")
+def test_what_the_database_refuses_is_one_sentence_for_each_mailbox(run: Command, mailer: Mailer) -> None:
+    refuse_reports(mailer)
+    answer = run("feedback", "collect", "office")
+    assert (answer.status, answer.out.splitlines()) == (1, ["office: 0 messages, 0 of them new, 2 still wait there."])
+    assert answer.err == (
+        "Error: office: The database does not take a report (IntegrityError). "
+        "It stays where it is and is tried again.\n"
+    )
 
 
 @pytest.mark.usefixtures("maildir")
@@ -203,6 +222,41 @@ def test_health_tells_what_nobody_has_tried_for_long(run: Command, mailer: Maile
         problems += [row["problem"] for row in rows if row["name"] == name]
     assert problems[0] is None
     assert problems[1].startswith("Nobody has tried it since ")
+
+
+@pytest.mark.usefixtures("ours")
+def test_health_tells_what_was_refused_last_and_raises_no_alarm(run: Command, mailer: Mailer) -> None:
+    """F10: anybody can post."""
+    at = datetime(2026, 6, 1, 9, tzinfo=UTC)
+    with mailer.database.transaction() as session:
+        refused(session, "webhook ses", at, "its topic is not among those of the configuration")
+    (row,) = run("feedback", "health", "--json").json()
+    assert (row["tried"], row["problem"], row["last refused"]) == (None, None, "2026-06-01T09:00:00+00:00")
+    answer = run("feedback", "health")
+    assert (answer.status, "its topic is not among those" in answer.words()) == (0, True)
+
+
+@pytest.mark.usefixtures("ours")
+def test_health_says_when_nothing_takes_mail(run: Command, mailer: Mailer) -> None:
+    """M9: each letter names an address to unsubscribe by mail, also when bounces come by webhook."""
+    hints = []
+    for name in ("webhook ses", "mailbox office"):
+        with mailer.database.transaction() as session:
+            seen(session, name, datetime.now(UTC), stored=1)
+        hints.append(f"Nothing takes mail for {mailer.settings.bounce_domain}" in run("feedback", "health").words())
+    assert hints == [True, False]
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_way_in_that_is_not_used_any_more_can_be_forgotten(run: Command, mailer: Mailer) -> None:
+    """Else a monitor has an alarm for ever."""
+    with mailer.database.transaction() as session:
+        seen(session, "listener", datetime.now(UTC) - timedelta(days=40), stored=3)
+    assert run("feedback", "health").status == 1
+    assert run("feedback", "health", "--forget", "listener").words().startswith("Forgot the way in 'listener'.")
+    assert run("feedback", "health").words() == "Nothing has come in yet."
+    sentence = run("feedback", "health", "--forget", "listener").sentence(1)
+    assert sentence == "There is no way in 'listener'. See: jlgc-mailer feedback health"
 
 
 @pytest.mark.usefixtures("ours")
@@ -274,10 +328,29 @@ def test_a_listener_that_was_killed_has_lost_nothing_that_it_took(mailer: Mailer
 @pytest.mark.usefixtures("ours")
 def test_a_port_that_is_taken_and_a_bad_certificate_are_one_sentence(run: Command, tmp_path: Path) -> None:
     with listening("--port", 0) as (_, place):
-        assert "in use" in run("feedback", "listen", "--port", place.partition(":")[2]).sentence(1)
-    (tmp_path / "bad.pem").write_text("no certificate", encoding="utf-8")
-    for name in ("bad.pem", "none.pem"):
-        assert f"{name} is not usable: " in run("feedback", "listen", "--certificate", tmp_path / name).sentence(2)
+        sentence = run("feedback", "listen", "--port", place.partition(":")[2]).sentence(1)
+    assert sentence == f"Cannot listen at {place}: Address already in use."
+    bad, none = tmp_path / "bad.pem", tmp_path / "none.pem"
+    bad.write_text("no certificate", encoding="utf-8")
+    assert "bad.pem is not usable: " in run("feedback", "listen", "--certificate", bad).sentence(2)
+    assert "none.pem' does not exist." in run("feedback", "listen", "--certificate", none).sentence(2)
+    assert "none.pem' does not exist." in run("feedback", "listen", "--certificate", bad, "--key", none).sentence(2)
+    assert "without --certificate" in run("feedback", "listen", "--key", bad).sentence(2)
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--socket", "/nowhere/at/all"], "/nowhere/at/all: No such file or directory."),
+        (["--socket", "/etc/passwd"], "/etc/passwd: Address already in use."),
+        (["--socket", f"/tmp/{'x' * 200}"], f"/tmp/{'x' * 200}: AF_UNIX path too long."),
+        (["--host", "192.0.2.1"], "192.0.2.1:8024: Cannot assign requested address."),
+        (["--host", "x" * 70], f"{'x' * 70}:8024: That is no name of a host."),
+    ],
+)
+def test_where_it_cannot_listen_is_told(run: Command, options: list[str], sentence: str) -> None:
+    assert run("feedback", "listen", *options).sentence(1) == f"Cannot listen at {sentence}"
 
 
 # --- classify -----------------------------------------------------------------------------------------------------
@@ -329,6 +402,17 @@ def test_names_and_octets_of_any_kind_are_json(home: Path, tmp_path: Path) -> No
     rows = [json.loads(line) for line in answer.out.splitlines()]
     assert rows
     assert {row["file"] for row in rows} == {str(tmp_path / name)}
+
+
+def test_what_a_terminal_obeys_is_in_no_table_and_escaped_in_json(run: Command, tmp_path: Path) -> None:
+    """F8."""
+    report = BOUNCE.replace("No such user here", "No \x1b]0;owned\x07\x9b31m\u202esuch user here")
+    (tmp_path / "esc.eml").write_text(report, encoding="utf-8")
+    for command in (("classify",), ("classify", "--json")):
+        answer = run("feedback", *command, "esc.eml")
+        assert answer.status == 0
+        assert "owned" in answer.out
+        assert all(each.isprintable() or each == "\n" for each in answer.out)
 
 
 def test_an_operators_own_rules_come_first(run: Command, home: Path, tmp_path: Path) -> None:

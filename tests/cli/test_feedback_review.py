@@ -1,14 +1,20 @@
 """`feedback list`, `show`, `resolve` and `replay`"""
 
+import contextlib
+import os
+import pty
 import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from jlgc_mailer.bootstrap import Mailer
+from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
+from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.feedback.store import Inbound, store
-from jlgc_mailer.states import ReportForm
-from jlgc_mailer.worker.tasks import read
+from jlgc_mailer.states import FeedbackClass, ReportForm, ReportStatus
+from jlgc_mailer.worker.tasks import forget, read
 from tests.cli.conftest import PROGRAM, Command, program
 from tests.conftest import Clock
 from tests.feedback.past import Past, past
@@ -158,7 +164,9 @@ def test_a_report_in_review_says_how_to_decide(story: Past, run: Command) -> Non
 @pytest.mark.parametrize("command", [("show", "7"), ("show", "7", "--raw"), ("replay", "7"),
                                      ("resolve", "7", "--as", "ignore", "--reason", "spam")])  # fmt: skip
 def test_a_report_that_does_not_exist_is_one_sentence(installed: Path, run: Command, command: tuple[str, ...]) -> None:
-    assert run("feedback", *command).sentence(1) == "There is no report 7. See: jlgc-mailer feedback list"
+    assert run("feedback", *command).sentence(1) == (
+        "There is no report 7. Those that are settled are deleted after a time. See: jlgc-mailer feedback list"
+    )
 
 
 def test_a_person_decides_and_is_told_what_followed(story: Past, run: Command) -> None:
@@ -172,6 +180,37 @@ def test_a_person_decides_and_is_told_what_followed(story: Past, run: Command) -
     assert story.suppressed == {"r0@example.com": "unknown user"}
     assert run("feedback", "list", "--json").json()["review"] == []
     assert run("feedback", "show", 1, "--json").json()["events"][1]["rule"] == "by hand"
+
+
+def test_a_report_about_two_readers_is_resolved_for_both(story: Past, run: Command) -> None:
+    comes(story, "554 zzz", recipient="stranger@example.net")
+    resolve = ("feedback", "resolve", 1, "--reason", "both left", "--as", "hard")
+    both = ("--recipient", "r0@example.com", "--recipient", "r1@example.com")
+    assert run(*resolve, *both).words() == (
+        "Report 1 is resolved: hard, r0@example.com: suppress (there is no such mailbox); "
+        "hard, r1@example.com: suppress (there is no such mailbox)."
+    )
+    assert list(story.suppressed) == ["r0@example.com", "r1@example.com"]
+    assert run(*resolve, *both).words() == "Report 1 was resolved like that before."
+
+
+def test_many_reports_are_resolved_at_once_and_one_that_cannot_be_holds_up_none(story: Past, run: Command) -> None:
+    comes(story, "554 zzz", story.token())
+    comes(story, "554 zzz 2", story.token(reader=1))
+    comes(story, "554 zzz 3")
+    comes(story, "554 zzz 4", recipient="stranger@example.net")
+    resolve = ("feedback", "resolve", "--as", "hard", "--reason", "they say so", 1)
+    assert run(*resolve, 2, 1).words() == "Reports resolved as hard: 2 of 2 (2 suppress)."
+    answer = run(*resolve, 3, 7, 4)
+    assert answer.status == 1
+    assert answer.out == "Reports resolved as hard: 1 of 4 (1 suppress). Resolved like that before: 1.\n"
+    assert answer.err.startswith("Error: There is no report 7.")
+    assert "There is no subscriber 'stranger@example.net'" in answer.err
+    assert len(answer.err.splitlines()) == 1
+    ignore = ("feedback", "resolve", "--as", "ignore", "--reason", "spam", 4)
+    assert run(*ignore, "--recipient", "r0@example.com").sentence(2).startswith("--recipient is for one report")
+    assert run(*resolve, 4, "--recipient", "r0@example.com").sentence(2).startswith("--recipient is for one report")
+    assert run(*ignore).words() == "Report 4 is resolved: ignore."
 
 
 def test_a_wrong_recipient_is_one_sentence(story: Past, run: Command) -> None:
@@ -218,7 +257,8 @@ def test_a_change_of_rules_is_told_before_it_is_done(story: Past, run: Command, 
     replay = ("feedback", "replay", "--rules", installed / "new.toml")
     line = "report 1: r0@example.com: hard -> soft, released"
     assert run(*replay).words() == (
-        f"{line}\nReports read again: 2. Changes: 1 (1 released). Give the command again with --apply to make them."
+        f"{line}\nReports read again: 2. Changes: 1 (1 released). Whether a send pauses itself by it is not foreseen."
+        " Give the command again with --apply to make them."
     )
     assert list(story.suppressed) == ["r0@example.com", "r1@example.com"]
     assert run(*replay, "--apply").words() == f"{line}\nReports read again: 2. Changes: 1 (1 released)."
@@ -242,6 +282,66 @@ def test_rules_of_the_home_folder_are_those_of_now_and_each_has_its_source(
 def test_rules_that_cannot_be_used_are_one_sentence(story: Past, run: Command, installed: Path) -> None:
     (installed / "bad.toml").write_text("[[rule]]\nid = 'x'\n", "utf-8")
     assert "bad.toml, rule 1" in run("feedback", "replay", "--rules", installed / "bad.toml").sentence(1)
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_a_date_that_is_none_is_told_by_an_example(installed: Path, run: Command, command: str) -> None:
+    assert (
+        run("feedback", command, "--since", "foo")
+        .sentence(2)
+        .startswith("Invalid value for '--since': 'foo' is no date such as 2026-11-01, or '2026-11-01 09:30'.")
+    )
+
+
+def test_what_strangers_write_is_shown_without_what_a_terminal_obeys(story: Past, run: Command) -> None:
+    """F8: in tables, in lines and in JSON."""
+    comes(story, "550 5.1.1 No such user", story.token())
+    says = "550 \x1b]0;owned\x07\x1b[2J\x9b31m\u202eno"
+    with story.mailer.database.transaction() as session:
+        session.execute(update(FeedbackEvent).values(diagnosis=says))
+        session.execute(update(RawReport).values(envelope_from=says, why=says, status=ReportStatus.REVIEW))
+        session.execute(update(Suppression).values(source=says))
+        session.add(Alert(send_id=1, rule="other reason", at=story.mailer.clock(), diagnosis=says))
+        session.add(story.event(FeedbackClass.BLOCK, diagnosis=says))
+    for command in (("feedback", "list"), ("feedback", "show", 1), ("suppressions", "list")):
+        told = run(*command).out
+        assert "550 ]0;owned[2J31mno" in told
+        assert all(each.isprintable() or each == "\n" for each in told)
+        in_json = run(*command, "--json")
+        assert all(each.isprintable() or each == "\n" for each in in_json.out)
+        assert "\\u001b[2J\\u009b31m\\u202eno" in in_json.out
+    assert run("feedback", "show", 1, "--json").json()["envelope from"] == says
+
+
+def test_octets_are_not_written_to_a_terminal(story: Past) -> None:
+    """F8."""
+    comes(story, "550 \x1b[2J")
+    terminal, its_end = pty.openpty()
+    show = [PROGRAM, "feedback", "show", "1", "--raw"]
+    done = subprocess.run(show, stdout=its_end, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(its_end)
+    os.set_blocking(terminal, False)
+    with contextlib.suppress(OSError):  # the end of what was written, which is nothing
+        assert not os.read(terminal, 1)
+    os.close(terminal)
+    sentence = "What came in may hold codes that a terminal obeys. Write it into a file: "
+    command = "jlgc-mailer feedback show 1 --raw > report.eml"
+    assert (done.returncode, done.stderr) == (1, f"Error: {sentence}{command}\n")
+
+
+def test_of_reports_that_were_deleted_for_their_age_it_is_said(story: Past, run: Command, clock: Clock) -> None:
+    """L6: what followed from them stays."""
+    comes(story, "550 5.1.1 No such user", story.token())
+    clock.forward(days=181)
+    forget(story.mailer)
+    (event,) = run("feedback", "list", "--json").json()["events"]
+    assert (event["report"], event["kind"], event["verdict"]) == (None, "report", "suppress")
+    assert run("feedback", "list").words().splitlines()[-1].startswith("deleted 2026-06-01T09:00:00+00:00 hard")
+    assert run("suppressions", "list", "--json").json()[0]["report"] is None
+    assert run("suppressions", "list").words().endswith(" deleted")
+    assert run("feedback", "show", 1).sentence(1).startswith("There is no report 1. Those that are settled are deleted")
+    assert run("feedback", "replay", "--apply").words() == "Reports read again: 0. Changes: none."
+    assert list(story.suppressed) == ["r0@example.com"]
 
 
 def test_replay_in_a_pipe_prints_lines_and_nothing_else(story: Past, installed: Path) -> None:

@@ -1,12 +1,8 @@
 """What real mail servers write about letters that fail comes back by LMTP, each to the right delivery."""
 
-import asyncio
-import itertools
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,18 +13,15 @@ from jlgc_mailer.bootstrap import Mailer, utc_now
 from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
 from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.feedback.judge import judge_waiting
-from jlgc_mailer.feedback.listener import Listener
 from jlgc_mailer.feedback.reading import read_waiting
-from jlgc_mailer.mail.reports.envelope import is_ours
 from jlgc_mailer.sending.deliver import deliver_next
 from jlgc_mailer.states import DeliveryStatus, FeedbackClass, MatchedBy, ReportStatus
 from tests import factories
 from tests.fakes import Receiver, listening
+from tests.feedback.listeners import BOUNCE_DOMAIN, receiving_reports
 from tests.relays import DOWN, FAR, FORWARDED, FORWARDED_TO, FULL, HERE, NOWHERE, Ports, exim, postfix
 from tests.servers import free_port
 
-BOUNCE_DOMAIN = "bounce.example.org"
-PAPER = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text(encoding="utf-8")
 PATIENCE = 30
 RELAYS = {"postfix": postfix, "exim": exim}
 HARD, SOFT, BLOCK = FeedbackClass.HARD, FeedbackClass.SOFT, FeedbackClass.BLOCK
@@ -51,24 +44,26 @@ SAID = {
 OF_RECEIVER: dict[str, Outcome] = {
     GONE: (HARD, "5.1.1"),
     EAI: (HARD, "5.1.1"),
-    FORWARDED: (HARD, "5.1.1"),
     OVER_QUOTA: (SOFT, "5.2.2"),
     LATER: (SOFT, "4.2.2"),
     BARRED: (BLOCK, "5.7.1"),
 }
-# Exim writes 5.0.0 for all that it finds out by itself; class and status are in its words (F5).
+# Exim writes 5.0.0 for all that it finds out by itself; class and status are in its words (F5). Of a letter that was
+# forwarded Postfix names the address behind, which is not the reader's, and Exim the reader's.
 OF_RELAY: dict[str, dict[str, Outcome]] = {
     "postfix": {
         UNKNOWN_HERE: (HARD, "5.1.1"),
         HOMELESS: (HARD, "5.1.2"),
         UNREACHABLE: (SOFT, "4.4.1"),
         FULL: (SOFT, "5.2.2"),
+        FORWARDED: (SOFT, "5.1.1"),
     },
     "exim": {
         UNKNOWN_HERE: (HARD, "5.1.1"),
         HOMELESS: (HARD, "5.1.1"),
         UNREACHABLE: (SOFT, "4.4.7"),
         FULL: (SOFT, "5.2.2"),
+        FORWARDED: (HARD, "5.1.1"),
     },
 }
 
@@ -85,44 +80,6 @@ def relaying(name: str, parent: Path) -> Iterator[Ports]:
         ports = Ports(relay=free_port(), far=receiver.port, nobody=free_port(), bounces=free_port())
         with server.relay(folder, BOUNCE_DOMAIN, ports):
             yield ports
-
-
-def options(stanza: str) -> list[str]:
-    """The names of the options of a router or transport of Exim, up to the next one."""
-    lines = itertools.takewhile(lambda line: line.startswith("  "), stanza.splitlines())
-    return sorted(line.split()[0] for line in lines)
-
-
-def test_the_recipe_for_exim_has_all_that_is_proven_here() -> None:
-    """Without `self = send` Exim freezes whatever it is to hand over to its own host."""
-    recipe = PAPER.partition("**Exim.**")[2].split("```")[1]
-    router, transport = (recipe.partition(name)[2] for name in ("bounces:\n", "to_listener:\n"))
-    _, proven_router, proven_transport = exim._CONFIGURATION.split("bounces:\n")
-    assert options(router) == options(proven_router)
-    assert options(transport) == options(proven_transport)
-
-
-@contextmanager
-def receiving_reports(mailer: Mailer, port: int) -> Iterator[None]:
-    """The listener, for LMTP on this port, in a thread for as long as the block lasts."""
-    ready, loop, ended = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-
-    async def serve() -> None:
-        known = partial(is_ours, bounce_domain=BOUNCE_DOMAIN, others=(), keyring=mailer.keyring)
-        listener = Listener(mailer.database, BOUNCE_DOMAIN, mailer.clock, known)
-        server = await loop.create_server(listener.lmtp, "127.0.0.1", port)
-        ready.set()
-        await listener.serve(server, ended)
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
-    thread.start()
-    assert ready.wait(PATIENCE)
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(ended.set)
-        thread.join(PATIENCE)
-        loop.close()
 
 
 def send_to(mailer: Mailer, addresses: Collection[str]) -> None:

@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from jlgc_mailer.bootstrap import Mailer
-from jlgc_mailer.feedback.health import claim, seen, silence, ways_in
+from jlgc_mailer.errors import NotFound
+from jlgc_mailer.feedback.health import claim, forget, refused, seen, silence, ways_in
 from tests.conftest import Clock
 
 
@@ -84,3 +87,36 @@ def test_a_claim_does_not_hide_a_problem(mailer: Mailer, clock: Clock) -> None:
         assert claim(session, "mailbox office", clock(), timedelta(minutes=1))
     with mailer.database.reading() as session:
         assert [way.problem for way in ways_in(session)] == ["it does not answer"]
+
+
+def test_a_refusal_is_noted_and_changes_nothing_else(mailer: Mailer, clock: Clock) -> None:
+    """F10: strangers can bring it about, and must neither hide a problem nor make one."""
+    first = clock.now
+    with mailer.database.transaction() as session:
+        seen(session, "webhook ses", clock(), stored=2, backlog=1, problem="Amazon is silent")
+    clock.forward(minutes=1)
+    for why in ("its topic is another", "its signature\x1b[31m does not fit" + "x" * 2000):
+        with mailer.database.transaction() as session:
+            refused(session, "webhook ses", clock(), why)
+            refused(session, "webhook new", clock(), why)
+    with mailer.database.reading() as session:
+        new, ses = ways_in(session)
+    assert (ses.tried_at, ses.stored, ses.backlog, ses.problem) == (first, 2, 1, "Amazon is silent")
+    assert (new.tried_at, new.stored, new.problem, new.refused_at) == (None, 0, None, clock.now)
+    assert (ses.refused_at, new.refusal) == (clock.now, ses.refusal)
+    assert str(ses.refusal).startswith("its signature [31m does not fit")
+    assert len(str(ses.refusal)) == 1000
+
+
+def test_what_is_not_used_any_more_is_forgotten(mailer: Mailer, clock: Clock) -> None:
+    with mailer.database.transaction() as session:
+        for name in ("listener", "mailbox old"):
+            seen(session, name, clock(), problem="it does not answer")
+        forget(session, "mailbox old")
+    with mailer.database.reading() as session:
+        assert [way.name for way in ways_in(session)] == ["listener"]
+
+
+def test_what_was_never_there_cannot_be_forgotten(mailer: Mailer) -> None:
+    with mailer.database.transaction() as session, pytest.raises(NotFound, match="There is no way in 'mailbox old'"):
+        forget(session, "mailbox old")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,15 @@ from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import RawReport
 from jlgc_mailer.feedback import listener as listener_module
 from jlgc_mailer.feedback import receiving
-from jlgc_mailer.feedback.content import SMALL
+from jlgc_mailer.feedback.content import SMALL, UNSIGNED, Allowance
 from jlgc_mailer.feedback.health import ways_in
 from jlgc_mailer.feedback.listener import Listener
 from jlgc_mailer.feedback.message import LIMIT
-from jlgc_mailer.mail.reports.envelope import is_ours
+from jlgc_mailer.mail.reports.envelope import OurAddresses
 from jlgc_mailer.mail.tokens import Keyring, Purpose
 from jlgc_mailer.mail.verp import envelope_sender, leaving_address
 from jlgc_mailer.states import ReportForm, ReportStatus
-from tests.conftest import SECRET
+from tests.conftest import SECRET, Clock
 from tests.mta import _write_certificate
 
 KEYRING = Keyring((SECRET.encode(),))
@@ -60,9 +59,8 @@ def running(mailer: Mailer, *, is_lmtp: bool = True, tls: ssl.SSLContext | None 
     ended, made = asyncio.Event(), []
 
     async def serve() -> None:
-        domain, others = mailer.settings.bounce_domain, {"postmaster", "abuse"}
-        known = partial(is_ours, bounce_domain=domain, others=others, keyring=mailer.keyring)
-        own = Listener(mailer.database, domain, mailer.clock, known, tls)
+        addresses = OurAddresses(mailer.settings.bounce_domain, mailer.keyring, {"postmaster", "abuse"})
+        own = Listener(mailer.database, addresses, mailer.clock, tls)
         server = await loop.create_server(own.lmtp if is_lmtp else own.smtp, "127.0.0.1", 0)
         made.append((own, server.sockets[0].getsockname()[1]))
         started.set()
@@ -175,7 +173,38 @@ def test_several_recipients_are_a_report_each_with_a_reply_each(mailer: Mailer, 
         assert [client.reply() for _ in range(4)] == ["250 2.0.0 Stored"] * 4
         assert client.say("NOOP").startswith("250")
     assert len(stored(mailer)) == 4
-    assert {each.envelope_to.lower() for each in stored(mailer)} >= {OURS, UNSUBSCRIBE}
+    others = {"postmaster@bounce.example.org", "abuse@bounce.example.org"}
+    assert {each.envelope_to for each in stored(mailer)} == {OURS, UNSUBSCRIBE} | others
+
+
+def wide(text: str, letters: int) -> str:
+    """The same domain for IDNA, with some of its letters in full width: those whose bits are set."""
+    bits = {place for place, letter in enumerate(text) if letters >> place & 1 and letter.isalpha()}
+    return "".join(chr(ord(letter) + 0xFEE0) if place in bits else letter for place, letter in enumerate(text))
+
+
+def test_an_address_in_all_the_ways_to_write_it_is_one(mailer: Mailer, smtp: Running) -> None:
+    """F1, F8: nobody makes a hundred reports of one."""
+    _, domain = OURS.split("@")
+    ways = [OURS.replace(domain, wide(domain, each * 37)) for each in range(1, 60)]
+    ways += [OURS, OURS.upper(), f'"{OURS.partition("@")[0]}"@{domain}']
+    with raw(smtp.port) as client:
+        assert client.say("EHLO mx.example").startswith("250")
+        assert client.say("MAIL FROM:<> SMTPUTF8").startswith("250")
+        assert {client.say(f"RCPT TO:<{way}>") for way in ways} == {"250 2.1.5 Ok"}
+        client.say("DATA")
+        assert client.say(REPORT.decode().replace("\r\n.", "\r\n..") + ".") == "250 2.0.0 Stored"
+    assert [each.envelope_to for each in stored(mailer)] == [OURS]
+
+
+def test_a_recipient_that_is_told_again_is_answered_again_and_stored_once(mailer: Mailer, lmtp: Running) -> None:
+    """RFC 2033 4.2: a reply for each RCPT, also for the same address."""
+    with raw(lmtp.port) as client:
+        client.begin(OURS, OURS, UNSUBSCRIBE, OURS)
+        client.socket.sendall(b"x\r\n.\r\n")
+        assert [client.reply() for _ in range(4)] == ["250 2.0.0 Stored"] * 4
+        assert client.say("NOOP").startswith("250")
+    assert [each.envelope_to for each in stored(mailer)] == [OURS, UNSUBSCRIBE]
 
 
 def test_over_smtp_there_is_one_reply_for_all(mailer: Mailer, smtp: Running) -> None:
@@ -307,6 +336,67 @@ def test_what_is_too_large_is_refused_for_each_recipient(mailer: Mailer, lmtp: R
         client.socket.sendall(b"small\r\n.\r\n")
         assert client.reply().startswith("250")
     assert bodies(mailer) == [b"small\r\n"]
+
+
+def lines(octets: int) -> bytes:
+    """A text of so many octets."""
+    return (b"x" * 62 + b"\r\n") * (octets // 64)
+
+
+@pytest.mark.parametrize("recipients", [("postmaster",), ("abuse", "postmaster")])
+def test_without_a_token_a_message_has_to_be_small(mailer: Mailer, lmtp: Running, recipients: tuple[str, ...]) -> None:
+    """F8: anybody may write it. SIZE tells the limit of reports, which is larger."""
+    addresses = [f"{name}@bounce.example.org" for name in recipients]
+    with raw(lmtp.port) as client:
+        for content, reply in ((lines(UNSIGNED), "250 2.0.0"), (lines(UNSIGNED) + b"\r\n", "552 5.3.4")):
+            client.begin(*addresses)
+            client.socket.sendall(content + b".\r\n")
+            assert [client.reply()[:9] for _ in addresses] == [reply] * len(addresses)
+    assert bodies(mailer) == [lines(UNSIGNED)] * len(addresses)
+
+
+@pytest.mark.parametrize("recipients", [[OURS], ["postmaster@bounce.example.org", UNSUBSCRIBE]])
+def test_with_a_token_it_may_be_larger(mailer: Mailer, lmtp: Running, recipients: list[str]) -> None:
+    with raw(lmtp.port) as client:
+        client.begin(*recipients)
+        client.socket.sendall(lines(UNSIGNED + 64) + b".\r\n")
+        assert [client.reply() for _ in recipients] == ["250 2.0.0 Stored"] * len(recipients)
+    assert bodies(mailer) == [lines(UNSIGNED + 64)] * len(recipients)
+
+
+def test_many_small_messages_without_a_token_are_much(mailer: Mailer, lmtp: Running) -> None:
+    """F8: each takes a row, however short it is."""
+    lmtp.listener.allowance = Allowance(10 * 1024, mailer.clock().date())
+    with raw(lmtp.port) as client:
+        replies = []
+        for number in range(12):
+            client.begin("postmaster@bounce.example.org")
+            replies.append(client.say(f"{number}\r\n.")[:3])
+    assert replies == ["250"] * 9 + ["452"] * 3
+
+
+def test_without_a_token_only_so_much_is_stored_in_a_day(
+    mailer: Mailer, lmtp: Running, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F8: strangers cannot fill the disk; 452, so that what is honest comes again. Logged once a day."""
+    lmtp.listener.allowance = Allowance(3 * (UNSIGNED + 1024), mailer.clock().date())
+    both = ["postmaster@bounce.example.org", "abuse@bounce.example.org"]
+
+    def replies(recipients: list[str], number: int) -> list[str]:
+        with raw(lmtp.port) as client:
+            client.begin(*recipients)
+            client.socket.sendall(b"%d\r\n" % number + lines(UNSIGNED - 64) + b".\r\n")
+            return [client.reply()[:9] for _ in recipients]
+
+    assert replies([*both, both[0]], 1) == ["250 2.0.0"] * 3, "who is told again has no second copy"
+    assert replies(both, 2) == ["452 4.3.1"] * 2, "each recipient has a copy of it"
+    assert replies(both[:1], 3) == ["250 2.0.0"]
+    assert replies(both[:1], 4) == ["452 4.3.1"]
+    assert replies([OURS], 5) == ["250 2.0.0"], "reports come in as ever"
+    assert caplog.text.count("messages without a token have brought ") == 1
+    clock.forward(days=1)
+    assert replies(both, 6) == ["250 2.0.0"] * 2
+    assert len(stored(mailer)) == 6
 
 
 @pytest.mark.parametrize(
@@ -488,6 +578,54 @@ def test_of_one_address_there_are_only_so_many_connections(mailer: Mailer, smtp:
         with smtp.smtp() as client:
             client.sendmail("", [OURS], REPORT)
     assert len(stored(mailer)) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_whoever_has_a_network_of_ipv6_addresses_is_one_client(host: str, client: str) -> None:
+    """RFC 4291 2.5.4."""
+    assert receiving.client_at(host) == client
+
+
+class Peer(asyncio.Transport):
+    """The other end of a connection, at an address that a test cannot have; keeps what it hears."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__({"peername": (host, 25, 0, 0)})
+        self.heard = b""
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.heard += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_network_of_ipv6_addresses_has_no_more_places_than_an_address(mailer: Mailer) -> None:
+    async def connect() -> list[Peer]:
+        listener = Listener(mailer.database, OurAddresses("bounce.example.org", KEYRING), mailer.clock)
+        peers = [Peer(f"2001:db8::{number:x}") for number in range(1, 22)] + [Peer("2001:db8:0:1::1")]
+        for peer in peers:
+            listener.smtp().connection_made(peer)
+        await asyncio.sleep(0.05)
+        return peers
+
+    heard = [peer.heard[:4] for peer in asyncio.run(connect())]
+    assert heard == [b"220 "] * 20 + [b"421 ", b"220 "]
 
 
 def test_of_all_together_there_are_only_so_many_connections(lmtp: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.feedback import reading
 from jlgc_mailer.feedback.reading import Readers, read_waiting
 from jlgc_mailer.feedback.store import Inbound, store
+from jlgc_mailer.mail.reports.read import TOO_MANY
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.mail.tokens import Keyring, Purpose
 from jlgc_mailer.mail.verp import envelope_sender, leaving_address
@@ -91,8 +92,8 @@ def test_a_report_to_a_token_is_about_its_delivery_whoever_it_names(desk: Desk) 
     signal = Signal(HARD, "elsewhere@example.net", "5.1.1", "mx.example.net", "No such user", "rfc3464", 0.8)
     event = desk.hears(signal, to=desk.past.token(reader=1).upper())
     assert (event.delivery_id, event.address_key) == (desk.past.deliveries[1][1], "r1@example.com")
-    assert (event.matched_by, event.believed, event.why) == (MatchedBy.TOKEN, True, None)
-    assert (event.feedback_class, event.status, event.remote_mta) == (HARD, "5.1.1", "mx.example.net")
+    assert (event.matched_by, event.believed) == (MatchedBy.TOKEN, True)
+    assert (event.status, event.remote_mta) == ("5.1.1", "mx.example.net")
     assert (event.diagnosis, event.rule, event.confidence) == ("No such user", "rfc3464", 0.8)
     assert (event.source, event.part, event.judged_at) == ("lmtp", 0, None)
     assert desk.reports == READ
@@ -242,6 +243,16 @@ def test_of_more_recipients_than_are_read_a_person_is_told(desk: Desk) -> None:
     assert desk.read(dict.fromkeys(ReportForm, lambda body: (many,) * 10_001)) == 1
     assert len(desk.past.events) == 10_000
     assert desk.reports == [(ReportStatus.REVIEW, "it names more than 10000 recipients, of which these are read")]
+
+
+def test_of_more_groups_than_a_notification_may_have_a_person_is_told(desk: Desk) -> None:
+    """F8: what was read counts nevertheless."""
+    more = Signal(FeedbackClass.UNKNOWN, diagnosis="it names more than 500 recipients", rule=TOO_MANY)
+    desk.comes(Signal(HARD), more, to=desk.past.token())
+    assert desk.read() == 1
+    assert desk.reports == [(ReportStatus.REVIEW, "it names more than 500 recipients")]
+    desk.past.judge()
+    assert desk.past.suppressed == {"r0@example.com": "unknown user"}
 
 
 def test_what_is_not_read_is_not_even_looked_at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,10 @@ from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
 from jlgc_mailer.db.people import ConsentRecord, Subscription, Suppression
 from jlgc_mailer.errors import InvalidInput, NotAllowedNow, NotFound
-from jlgc_mailer.feedback import review
+from jlgc_mailer.feedback import reading, review
+from jlgc_mailer.feedback.changes import Change, Follows
 from jlgc_mailer.feedback.reading import Readers, read_waiting
-from jlgc_mailer.feedback.replay import Change, Follows, Replay, Which, how_many, next_reports
+from jlgc_mailer.feedback.replay import Replay, Which, how_many, next_reports
 from jlgc_mailer.feedback.resolving import BY_HAND, resolve
 from jlgc_mailer.feedback.store import Inbound, store
 from jlgc_mailer.mail.reports.signal import Signal
@@ -78,10 +80,10 @@ class Desk:
         """The same, about a reader whom its token names."""
         self.comes(Signal(kind, diagnosis=text or kind), to=self.past.token(send_id, reader))
 
-    def resolve(self, ruling: FeedbackClass | None, recipient: str | None = None, report_id: int = 1) -> bool:
+    def resolve(self, ruling: FeedbackClass | None, *recipients: str, report_id: int = 1) -> bool:
         """A person decides, and that is judged."""
         with self.mailer.database.transaction() as session:
-            is_new = resolve(session, report_id, ruling, recipient, "they told us", self.mailer.clock())
+            is_new = resolve(session, report_id, ruling, recipients, "they told us", self.mailer.clock())
         self.past.judge()
         return is_new
 
@@ -92,8 +94,7 @@ class Desk:
         again, told, after = Replay(readers, self.mailer.keyring, self.mailer.policy), [], 0
         while True:
             with self.mailer.database.transaction() as session:
-                ids = next_reports(session, which or Which(), after)[:stride]
-                changes = again.changes(session, ids, self.mailer.clock())
+                changes, ids = again.stride(session, which or Which(), after, self.mailer.clock(), stride)
                 if apply:
                     again.apply(session, changes, self.mailer.clock())
                 told += [line(each) for each in changes]
@@ -122,6 +123,21 @@ def desk(mailer: Mailer, clock: Clock) -> Desk:
 
 
 # --- looking ------------------------------------------------------------------------------------------------------
+
+
+def test_of_what_waits_what_names_somebody_comes_before_the_rest(desk: Desk) -> None:
+    """So that junk, which anybody may send, does not drown a reader's report."""
+    for number in range(3):
+        desk.comes(Signal(UNKNOWN, diagnosis=str(number)))
+    desk.comes(Signal(HARD, "stranger@example.net"))
+    desk.comes(body=b"broken")
+    desk.says(UNKNOWN)
+    with desk.mailer.database.transaction() as session:
+        erased = session.scalars(select(FeedbackEvent).where(FeedbackEvent.report_id == 6)).one()
+        erased.address_key = ""
+    with desk.mailer.database.reading() as session:
+        assert [each.id for each in review.reports_in_review(session, None, None)] == [4, 6, 1, 2, 3, 5]
+        assert [each.id for each in review.reports_in_review(session, None, 3)] == [4, 6, 1]
 
 
 def test_the_queue_tells_what_waits_and_whom_it_names_oldest_first(desk: Desk, clock: Clock) -> None:
@@ -193,7 +209,8 @@ def test_a_suppression_and_its_report_know_each_other(desk: Desk, clock: Clock) 
 
 
 def test_a_report_that_does_not_exist_is_not_found(mailer: Mailer) -> None:
-    with mailer.database.reading() as session, pytest.raises(NotFound, match="There is no report 7. See: jlgc-mailer"):
+    sentence = "There is no report 7. Those that are settled are deleted after a time. See: jlgc-mailer feedback list"
+    with mailer.database.reading() as session, pytest.raises(NotFound, match=sentence):
         review.find_report(session, 7)
 
 
@@ -261,6 +278,41 @@ def test_of_several_that_it_names_a_person_has_to_choose(desk: Desk) -> None:
         desk.resolve(HARD)
     assert desk.resolve(HARD, "r1@example.com")
     assert desk.past.suppressed == {"r1@example.com": "unknown user"}
+
+
+def test_a_report_about_several_is_resolved_for_each_of_them(desk: Desk) -> None:
+    desk.comes(Signal(UNKNOWN, "r0@example.com"), Signal(UNKNOWN, "r1@example.com"))
+    assert desk.resolve(HARD, "r1@example.com", "R0@example.com", "r1@example.com")
+    assert desk.past.suppressed == {"r0@example.com": "unknown user", "r1@example.com": "unknown user"}
+    assert [(each.part, each.address_key) for each in desk.past.events[2:]] == [
+        (2, "r1@example.com"),
+        (3, "r0@example.com"),
+    ]
+    before = everything(desk.mailer)
+    assert not desk.resolve(HARD, "r0@example.com")
+    assert not desk.resolve(HARD)
+    assert everything(desk.mailer) == before
+
+
+def test_a_reader_of_whom_nobody_has_decided_yet_may_follow_later(desk: Desk) -> None:
+    """Each is decided once, whatever is said of the others."""
+    desk.comes(Signal(UNKNOWN, "r0@example.com"), Signal(UNKNOWN, "r1@example.com"))
+    assert desk.resolve(SOFT, "r0@example.com")
+    with pytest.raises(NotAllowedNow, match="it was resolved as soft for r0@example.com before"):
+        desk.resolve(HARD, "r1@example.com", "r0@example.com")
+    assert desk.past.suppressed == {}
+    assert desk.resolve(HARD, "r1@example.com")
+    assert desk.past.suppressed == {"r1@example.com": "unknown user"}
+    with pytest.raises(NotAllowedNow, match="it was resolved as soft for r0@example.com, hard for r1@example.com"):
+        desk.resolve(None)
+
+
+def test_what_was_ignored_is_about_nobody(desk: Desk) -> None:
+    desk.says(UNKNOWN)
+    desk.resolve(None)
+    with pytest.raises(NotAllowedNow, match="it was resolved as ignore before"):
+        desk.resolve(HARD, "r1@example.com")
+    assert desk.past.suppressed == {}
 
 
 @pytest.mark.parametrize(
@@ -337,6 +389,48 @@ def test_what_is_told_is_what_is_done(desk: Desk, clock: Clock, stride: int) -> 
     assert desk.past.suppressed == {"r1@example.com": "unknown user"}
     assert desk.replay(readers, apply=True, stride=stride) == [], "it is done once"
     assert desk.reports == [(ReportStatus.READ, None)] * 4 + [(ReportStatus.REVIEW, "what it says is not clear")]
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_a_stride_takes_two_seconds_and_the_next_goes_on_behind_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, apply: bool
+) -> None:
+    """F8: on SQLite nobody else can write meanwhile, however large the reports are."""
+    for number in range(5):
+        desk.says(UNKNOWN, reader=number % 2, text=str(number))
+    seconds = count(step=1.5)
+    monkeypatch.setattr(reading, "monotonic", lambda: next(seconds))
+    again = Replay(reads_as((UNKNOWN, SOFT)), desk.mailer.keyring, desk.mailer.policy)
+    strides, after = [], 0
+    while True:
+        with desk.mailer.database.transaction() as session:
+            stride = again.stride(session, Which(), after, desk.mailer.clock())
+            if apply:
+                again.apply(session, stride.changes, desk.mailer.clock())
+        if not stride.report_ids:
+            break
+        assert [each.report_id for each in stride.changes] == stride.report_ids
+        strides.append(stride.report_ids)
+        after = stride.report_ids[-1]
+    assert strides == [[1, 2], [3, 4], [5]]
+    assert {status for status, _ in desk.reports} == {ReportStatus.READ if apply else ReportStatus.REVIEW}
+
+
+def test_what_a_person_resolved_meanwhile_stays_so(desk: Desk) -> None:
+    """Between what is told and what is done somebody may decide; or the report may be deleted."""
+    desk.says(UNKNOWN)
+    desk.says(UNKNOWN, reader=1)
+    again = Replay(reads_as((UNKNOWN, HARD)), desk.mailer.keyring, desk.mailer.policy)
+    with desk.mailer.database.reading() as session:
+        changes = again.stride(session, Which(), 0, desk.mailer.clock()).changes
+    desk.resolve(None)
+    with desk.mailer.database.transaction() as session:
+        session.execute(delete(FeedbackEvent).where(FeedbackEvent.report_id == 2))
+        session.execute(delete(RawReport).where(RawReport.id == 2))
+    before = everything(desk.mailer)
+    with desk.mailer.database.transaction() as session:
+        again.apply(session, changes, desk.mailer.clock())
+    assert everything(desk.mailer) == before
 
 
 _KINDS = st.sampled_from([HARD, SOFT, BLOCK, COMPLAINT, UNKNOWN])

@@ -16,19 +16,22 @@ _UNPACKED = Path(__file__).parents[2] / ".mta/usr/sbin"
 _USER = "Debian-exim"  # compiled in: it does not start without
 _SECONDS = 30
 
-_CONFIGURATION = """
+_BASE = """
 exim_path = {program}
 primary_hostname = mta.example
 spool_directory = {folder}/spool
 log_file_path = {folder}/spool/%slog
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = {relay}
+daemon_smtp_ports = {port}
 pid_file_path =
 deliver_drop_privilege = true
 keep_environment =
 host_lookup =
 helo_lookup_domains =
 tls_advertise_hosts =
+"""
+
+_RELAY = """
 dsn_advertise_hosts = *
 smtputf8_advertise_hosts = *
 acl_smtp_rcpt = everything
@@ -117,25 +120,28 @@ def _program() -> str | None:
 @contextmanager
 def relay(folder: Path, bounce_domain: str, ports: Ports) -> Iterator[None]:
     """The relay in an empty folder that everybody may enter, for as long as the block lasts."""
-    spool, configuration = folder / "spool", folder / "exim.conf"
+    own = {"bounce_domain": bounce_domain, "far_domain": FAR, "down_domain": DOWN, "here": HERE}
+    local_parts = {"full": FULL.partition("@")[0], "forwarded": FORWARDED.partition("@")[0]}
+    values = {"folder": folder, "user": _USER, "forwarded_to": FORWARDED_TO} | own | local_parts | vars(ports)
+    with running(folder, ports.relay, _RELAY.format(**values)):
+        yield
+
+
+@contextmanager
+def running(folder: Path, port: int, configuration: str) -> Iterator[None]:
+    """Exim in an empty folder, which answers on this port for as long as the block lasts; all but that is as told."""
+    spool, file = folder / "spool", folder / "exim.conf"
     spool.mkdir()
     shutil.chown(spool, _USER, _USER)
-    configuration.write_text(_configuration(folder, bounce_domain, ports))
-    command = [str(_program()), "-C", str(configuration), "-bdf", "-q1s"]
+    file.write_text(_BASE.format(program=_program(), folder=folder, port=port) + configuration)
+    command = [str(_program()), "-C", str(file), "-bdf", "-q1s"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        _wait_until_ready(ports.relay, process)
+        _wait_until_ready(port, process)
         yield
     finally:
         process.terminate()
         process.wait(_SECONDS)
-
-
-def _configuration(folder: Path, bounce_domain: str, ports: Ports) -> str:
-    own = {"program": _program(), "user": _USER, "folder": folder, "bounce_domain": bounce_domain}
-    names = {"far_domain": FAR, "down_domain": DOWN, "here": HERE, "forwarded_to": FORWARDED_TO}
-    local_parts = {"full": FULL.partition("@")[0], "forwarded": FORWARDED.partition("@")[0]}
-    return _CONFIGURATION.format(**own, **names, **local_parts, **vars(ports))
 
 
 def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -74,6 +74,26 @@ def test_it_says_how_the_ways_in_are_doing(watched: Scene, desk: FlaskClient) ->
     assert ways[1].select_one(".holds").text == "login refused for ...@..."
 
 
+@pytest.mark.parametrize(
+    ("language", "used", "status", "term"),
+    [("en", True, "Works", "Last refused something"), ("ja", False, "未使用", "最後に拒否した日時")],
+)
+def test_it_says_what_a_webhook_refused_last(
+    watched: Scene, desk: FlaskClient, language: str, used: bool, status: str, term: str
+) -> None:
+    """F10: it is no problem, as strangers can bring it about; but after a change of keys nothing else tells."""
+    with watched.mailer.database.transaction() as session:
+        now = watched.mailer.clock()
+        if used:
+            health.seen(session, "webhook ses", now, stored=1)
+        health.refused(session, "webhook ses", now, "its signature does not fit")
+    page = soup(desk.get(f"{PAGE}?lang={language}"))
+    (way,) = page.select(".way")
+    assert (page.select_one("h1 + .holds"), way.select_one(".status").text) == (None, status)
+    assert way.select("dt")[-1].text == term
+    assert way.select("dd")[-1].select_one('[lang="en"]').text == "its signature does not fit"
+
+
 def test_it_lists_what_waits_for_a_person_and_names_the_commands(watched: Scene, desk: FlaskClient) -> None:
     waits(watched, f"{NOT_OURS}; it cannot be read: ValueError: <aiko@example.com>")
     waits(watched, UNCLEAR)

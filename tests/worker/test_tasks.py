@@ -40,10 +40,10 @@ Content-Type: message/delivery-status
 
 Reporting-MTA: dns; mx.example.com
 
-Final-Recipient: rfc822; someone@example.com
+Final-Recipient: rfc822; {address}
 Action: failed
 Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 <someone@example.com>: user unknown
+Diagnostic-Code: smtp; 550 5.1.1 <{address}>: user unknown
 
 --part--
 """
@@ -126,11 +126,10 @@ def test_what_comes_in_is_read_and_judged_and_stops_a_send(
     send_id = scheduled(mailer, 8, batch_size=4)
     tasks.tick(mailer)
     tasks.deliver(mailer)
-    senders = [each.sender for each in receiver.received[:2]]
-    for task, sender in zip((tasks.tick, tasks.read), senders, strict=True):
-        report = _BOUNCE.format(sender=sender).replace("\n", "\r\n").encode()
+    for task, sent in zip((tasks.tick, tasks.read), receiver.received[:2], strict=True):
+        report = _BOUNCE.format(sender=sent.sender, address=sent.address).replace("\n", "\r\n").encode()
         with mailer.database.transaction() as session:
-            assert store(session, Inbound("lmtp", ReportForm.MESSAGE, report, "", sender), mailer.clock())
+            assert store(session, Inbound("lmtp", ReportForm.MESSAGE, report, "", sent.sender), mailer.clock())
         task(mailer)
     with mailer.database.reading() as session:
         assert [each.address_key for each in in_force(session)] == receiver.addresses[:2]

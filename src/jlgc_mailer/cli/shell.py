@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from jlgc_mailer.db.base import Database
 
 _UNFOLDED = 100_000  # columns for programs that read a table: no cell is broken into lines
+# What json.dumps leaves as it is though a terminal obeys it: DEL, the controls of C1, and marks that turn the direction
+# of writing; and halves of pairs, as file names may have them, for which UTF-8 has no octets.
+_ESCAPED = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class LazyGroup(click.Group):
@@ -85,18 +89,26 @@ def example(*lines: str) -> str:
 
 def show_json(value: object) -> None:
     """Print a value as JSON, with times in ISO 8601."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    click.echo(json_of(value, indent=2))
+
+
+def json_of(value: object, indent: int | None = None) -> str:
+    """A value as JSON that people can read and no terminal obeys."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows as a table, or the sentence `empty`."""
+    """Print rows as a table, or the sentence `empty`; of what a stranger wrote, a terminal obeys nothing."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from jlgc_mailer.mail.visible import visible
+
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=_UNFOLDED)

@@ -48,10 +48,14 @@ def release(shell: Shell, address: str, reason: str) -> None:
 @as_json
 @pass_shell
 def list_(shell: Shell, as_json: bool) -> None:
-    """All suppressions in force, with reason and source; a report is shown by `feedback show REPORT`."""
+    """All suppressions in force, with reason and source; a report is shown by `feedback show REPORT`.
+
+    Of an old one it says `deleted`: JLGC_MAILER_FEEDBACK_KEEP_DAYS are over.
+    """
     from jlgc_mailer.audience.suppression import in_force
     from jlgc_mailer.feedback.review import reports_behind
 
+    gone = None if as_json else "deleted"
     with shell.database.reading() as session:
         reports = reports_behind(session)
         rows = [
@@ -60,7 +64,7 @@ def list_(shell: Shell, as_json: bool) -> None:
                 "reason": each.reason.value,
                 "source": each.source,
                 "since": each.created_at.isoformat(),
-                "report": reports.get(each.id),
+                "report": (reports[each.id] or gone) if each.id in reports else None,
             }
             for each in in_force(session)
         ]

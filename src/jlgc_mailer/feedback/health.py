@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.feedback import WayIn
+from jlgc_mailer.errors import NotFound
 
 _LONGEST = 1000  # characters of a problem
 
@@ -31,6 +32,20 @@ def seen(
     insert = _insert(session)(WayIn).values(name=name, stored=stored, **fresh)
     counted = {"stored": WayIn.stored + insert.excluded.stored}
     session.execute(insert.on_conflict_do_update(index_elements=[WayIn.name], set_=fresh | counted))
+
+
+def refused(session: Session, name: str, now: datetime, refusal: str) -> None:
+    """Note that something was not let in, and why. It is no try and no problem, as strangers can bring it about."""
+    fresh = {"refused_at": now, "refusal": printable(refusal)}
+    insert = _insert(session)(WayIn).values(name=name, stored=0, **fresh)
+    session.execute(insert.on_conflict_do_update(index_elements=[WayIn.name], set_=fresh))
+
+
+def forget(session: Session, name: str) -> None:
+    """Take a way in off the list, as it is not used any more; NotFound when it is not there."""
+    gone = delete(WayIn).where(WayIn.name == name).returning(WayIn.name)
+    if session.execute(gone).first() is None:
+        raise NotFound(kind="way in", name=name, remedy="See: jlgc-mailer feedback health")
 
 
 def printable(problem: str) -> str:

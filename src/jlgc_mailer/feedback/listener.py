@@ -12,10 +12,11 @@ from typing import Any
 from jlgc_mailer.db.base import Database
 from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback import health
-from jlgc_mailer.feedback.content import TOO_LARGE, Room
+from jlgc_mailer.feedback.content import SPENT, UNSIGNED, Allowance, Room, too_large
 from jlgc_mailer.feedback.message import LIMIT, inbound
 from jlgc_mailer.feedback.receiving import LmtpReceiving, Receiving
 from jlgc_mailer.feedback.store import store
+from jlgc_mailer.mail.reports.envelope import OurAddresses, folded
 
 WAY_IN = "listener"
 _CONNECTIONS = 200  # at once, whoever they are
@@ -30,24 +31,24 @@ log = logging.getLogger("jlgc_mailer.listener")
 
 
 class Listener:
-    """Receives what is for the addresses of `bounce_domain` that `is_ours` tells."""
+    """Receives what is for our addresses."""
 
     def __init__(
         self,
         database: Database,
-        bounce_domain: str,
+        addresses: OurAddresses,
         clock: Callable[[], datetime],
-        is_ours: Callable[[str], bool],
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.bounce_domain = bounce_domain
+        self.bounce_domain = addresses.bounce_domain
         self.tls = tls
         self.room = Room()
+        self.allowance = Allowance()
         self.connections: set[Receiving] = set()
         self.is_ending = False
         self._database = database
         self._clock = clock
-        self._is_ours = is_ours
+        self._addresses = addresses
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="listener")
         self._stored = 0  # since the last note for operators
 
@@ -74,11 +75,19 @@ class Listener:
         """Whether there is a place for this connection."""
         if new in self.connections:
             return True
-        of_same = sum(each.host == new.host for each in self.connections)
+        of_same = sum(each.client == new.client for each in self.connections)
         return len(self.connections) < _CONNECTIONS and of_same < new.most_of_one
+
+    def limit(self, recipients: Sequence[str]) -> int:
+        """How many octets a message for them may have: without a token anybody can write it."""
+        return LIMIT if self._is_signed(recipients) else UNSIGNED
 
     async def receive(self, sender: str, recipients: Sequence[str], content: bytes) -> str:
         """Store a message once for each recipient; gives the reply for all of them."""
+        recipients = list(dict.fromkeys(recipients))
+        today = self._clock().date()
+        if not (self._is_signed(recipients) or self.allowance.take(len(content), len(recipients), today)):
+            return SPENT
         try:
             stored = await self._in_thread(self._store, sender, recipients, content)
         except MailerError as error:
@@ -89,6 +98,9 @@ class Listener:
             return _LATER
         self._stored += stored
         return "250 2.0.0 Stored"
+
+    def _is_signed(self, recipients: Sequence[str]) -> bool:
+        return any(map(self._addresses.is_signed, recipients))
 
     def _store(self, sender: str, recipients: Sequence[str], content: bytes) -> int:
         sender = "" if sender == _NULL_SENDER else sender
@@ -138,19 +150,19 @@ class Listener:
         """Anybody may write, also nobody: reports have the null sender."""
         sizes = [option[5:] for option in options if option.startswith("SIZE=")]
         if any(int(size) > LIMIT for size in sizes):
-            return TOO_LARGE
+            return too_large(LIMIT)
         envelope.mail_from = address
         return "250 2.1.0 Ok"
 
     async def handle_RCPT(  # noqa: N802
         self, _server: object, _session: object, envelope: Any, address: str, _options: list[str]
     ) -> str:
-        """Only our own addresses: this is no relay."""
-        if not self._is_ours(address):
+        """Only our own addresses: this is no relay. Each is one, in however many ways it can be written."""
+        if address not in self._addresses:
             return _UNKNOWN
         if len(envelope.rcpt_tos) >= _RECIPIENTS:
             return "452 4.5.3 Too many recipients, please send the others again"
-        envelope.rcpt_tos.append(address)
+        envelope.rcpt_tos.append(folded(address))  # as often as it was said: LMTP replies to each (RFC 2033 4.2)
         return "250 2.1.5 Ok"
 
     async def handle_exception(self, error: Exception) -> str:

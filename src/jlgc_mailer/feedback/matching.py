@@ -1,7 +1,7 @@
 """Which delivery a signal is about: by a token of ours, by our Message-ID, or else by its address (STANDARDS F1-F3)."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,24 +27,33 @@ LATE = "it is only late"
 BY_A_PERSON = "a person may have written it"
 ONLY_ADDRESS = "only the address names it, which proves too little"
 NOT_THE_READER = "somebody else than the reader asks to leave"
+ANOTHERS = "it is about a letter of somebody else"
+BEHIND = "it names somebody behind the address"
+# What nobody has to decide about: a report is none the less read.
+SETTLED = frozenset({EXPIRED, LATE, ANOTHERS, BEHIND})
 # After such a word comes another: the letter arrived in the end, or it did not.
 _DELAYS = frozenset({"delayed", "ses.delayed", "sendgrid.deferred", "brevo.deferred", "mailgun.failed.temporary"})
 _BOUNCES = (FeedbackClass.HARD, FeedbackClass.SOFT, FeedbackClass.BLOCK)
 _SAID = (*_BOUNCES, FeedbackClass.COMPLAINT)
+# In these, ids and envelope senders are those of the letter as it was sent; the others may have given it their own.
+_AS_SENT = (ReportForm.MESSAGE, ReportForm.SENDGRID, ReportForm.MAILGUN, ReportForm.GENERIC)
+# A provider signs what it knows itself of an address. Whoever writes to us knows what anybody may have told them.
+_TOLD = (ReportForm.MESSAGE, ReportForm.GENERIC)
 
 
 @dataclass(frozen=True, slots=True)
 class Clue:
     """What in a report names a delivery, before anything is looked up.
 
-    `leaving` is the subscriber and the send of the address that a reader leaves by.
+    `leaving` is the subscriber and the send of the address that a reader leaves by. `otherwise` is what there is to
+    say if no delivery is found.
     """
 
     by: MatchedBy | None = None
     delivery_id: int | None = None
     leaving: tuple[int, int] | None = None
     address_key: str = ""
-    is_forged: bool = False
+    otherwise: str = NOT_OURS
 
 
 class Sent(NamedTuple):
@@ -67,11 +76,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whom a signal is about and whether it is believed; `why` if not."""
+    """Whom a signal is about, of which class it is for us, and whether it is believed; `why` if not as it says."""
 
     by: MatchedBy | None
     delivery_id: int | None
     address_key: str
+    feedback_class: FeedbackClass
     believed: bool
     why: str | None = None
 
@@ -99,12 +109,14 @@ def _leaving_of(envelope_to: str, signal: Signal, keyring: Keyring) -> tuple[int
 
 
 def _by_address(form: ReportForm, envelope_to: str, signal: Signal) -> Clue:
-    """A forged token is no better for the address beside it; nor is a report that returns somebody else's message."""
+    """A forged token is no better for the address beside it; nor is a report about somebody else's letter."""
     key = _key(signal.recipient)
     if is_envelope_sender(envelope_to):
-        return Clue(address_key=key, is_forged=True)
-    is_foreign = form is ReportForm.MESSAGE and bool(signal.message_ids)
-    return Clue(MatchedBy.ADDRESS if key and not is_foreign else None, address_key=key)
+        return Clue(address_key=key, otherwise=FORGED)
+    is_mail = form is ReportForm.MESSAGE
+    has_other_names = bool(signal.message_ids or (signal.senders and not is_mail))
+    by = None if not key or (has_other_names and form in _AS_SENT) else MatchedBy.ADDRESS
+    return Clue(by, address_key=key, otherwise=ANOTHERS if has_other_names and not is_mail else NOT_OURS)
 
 
 def _key(recipient: str | None) -> str:
@@ -152,36 +164,57 @@ def _latest(session: Session, keys: Collection[str]) -> dict[str, int]:
 
 def match(clue: Clue, signal: Signal, form: ReportForm, received_at: datetime, found: Found, policy: Policy) -> Match:
     """Whom the signal is about, and whether it may have consequences (F2)."""
+    said = signal.feedback_class
     if clue.leaving:
-        return _match_leaving(clue.leaving, found)
+        return _match_leaving(clue.leaving, said, found)
     delivery_id = found.by_address.get(clue.address_key) if clue.by is MatchedBy.ADDRESS else clue.delivery_id
     sent = found.deliveries.get(delivery_id) if delivery_id is not None else None
     if sent is None:
-        return Match(None, None, clue.address_key, believed=False, why=FORGED if clue.is_forged else NOT_OURS)
+        return Match(None, None, clue.address_key, said, believed=False, why=clue.otherwise)
     why = _doubt(clue, signal, form, sent)
     if sent.last_attempt_at and received_at - sent.last_attempt_at > policy.match_window:
-        why = NOT_OURS if clue.by is MatchedBy.ADDRESS else EXPIRED
-    return Match(clue.by, sent.id, key_of(sent.address), believed=why is None, why=why)
+        why = clue.otherwise if clue.by is MatchedBy.ADDRESS else EXPIRED
+    matched = Match(clue.by, sent.id, key_of(sent.address), said, believed=why is None, why=why)
+    return _softened(matched) if form is ReportForm.MESSAGE and _names_another(signal, sent) else matched
 
 
-def _match_leaving(leaving: tuple[int, int], found: Found) -> Match:
+def _match_leaving(leaving: tuple[int, int], said: FeedbackClass, found: Found) -> Match:
     """Such a token does not expire (M11), and holds without its send, as after a restored backup."""
     delivery_id = found.by_leaving.get(leaving)
     key = key_of(found.deliveries[delivery_id].address) if delivery_id else found.readers.get(leaving[0], "")
-    return Match(MatchedBy.TOKEN, delivery_id, key, believed=True)
+    return Match(MatchedBy.TOKEN, delivery_id, key, said, believed=True)
+
+
+def _softened(matched: Match) -> Match:
+    """An address of several people is not gone with one of them; it fails for weeks if it was of that one only."""
+    if matched.feedback_class is not FeedbackClass.HARD or not matched.believed:
+        return matched
+    return replace(matched, feedback_class=FeedbackClass.SOFT, why=BEHIND)
+
+
+def _names_another(signal: Signal, sent: Sent) -> bool:
+    """Whether it is another mailbox that is gone: servers give the same one a domain of their own, or a tag."""
+    named = signal.behind or signal.recipient
+    return named is not None and _mailbox(named) != _mailbox(sent.address)
+
+
+def _mailbox(address: str) -> str:
+    local = address.rpartition("@")[0] or address
+    return local.casefold().partition("+")[0]
 
 
 def _doubt(clue: Clue, signal: Signal, form: ReportForm, sent: Sent) -> str | None:
-    """Anybody can write a message with an address in it; what a provider signed is as good as a token."""
+    """Anybody can write a message with an address in it; what a provider signed is as good as a token.
+
+    But whoever leaves at a provider leaves a letter, and an address alone does not tell whose.
+    """
     if signal.rule in _DELAYS:
         return LATE
-    if form is not ReportForm.MESSAGE:
-        return None
-    if signal.feedback_class in _SAID and signal.confidence <= HEARSAY:
+    if form is ReportForm.MESSAGE and signal.feedback_class in _SAID and signal.confidence <= HEARSAY:
         return BY_A_PERSON
     if clue.by is MatchedBy.ADDRESS:
-        return ONLY_ADDRESS
-    return None if _is_by_reader(signal, sent) else NOT_THE_READER
+        return ONLY_ADDRESS if form in _TOLD or signal.feedback_class is FeedbackClass.UNSUBSCRIBE else None
+    return None if form is not ReportForm.MESSAGE or _is_by_reader(signal, sent) else NOT_THE_READER
 
 
 def _is_by_reader(signal: Signal, sent: Sent) -> bool:

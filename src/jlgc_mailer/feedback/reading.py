@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session
 
 from jlgc_mailer.db.among import among, listed
 from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
-from jlgc_mailer.feedback.matching import EXPIRED, LATE, Clue, Found, Match, clue_of, look_up, match
+from jlgc_mailer.feedback.matching import SETTLED, Clue, Found, Match, clue_of, look_up, match
 from jlgc_mailer.feedback.policy import Policy
+from jlgc_mailer.mail.reports.read import TOO_MANY
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.mail.tokens import Keyring
+from jlgc_mailer.mail.visible import clean
 from jlgc_mailer.states import FeedbackClass, FeedbackKind, ReportForm, ReportStatus
 
 Readers = Mapping[ReportForm, Callable[[bytes], Iterable[Signal]]]
@@ -90,10 +92,10 @@ def read_waiting(session: Session, readers: Readers, keyring: Keyring, policy: P
 def read_again(
     session: Session, report_ids: Collection[int], readers: Readers, keyring: Keyring, policy: Policy
 ) -> list[Said]:
-    """What these reports come to by other readers; nothing is written."""
+    """What these reports come to by other readers, read in their order for two seconds; nothing is written."""
     these = select(*_CLAIMED).where(among(RawReport.id, "ids")).order_by(RawReport.id)
     claimed = [Claimed(*row) for row in session.execute(these, {"ids": listed(report_ids)})]
-    readings = list(_read_all(session, claimed, readers, keyring))
+    readings = _read_in_time(_read_all(session, claimed, readers, keyring))
     found = _look_up(session, readings)
     return [_said(each, found, policy) for each in readings]
 
@@ -148,8 +150,13 @@ def _read(report: Claimed, body: bytes, readers: Readers, keyring: Keyring) -> R
     if any(clue.leaving for clue in clues):  # who writes to the address to leave by leaves, whatever the words are
         leaving = next(index for index, clue in enumerate(clues) if clue.leaving)
         return Reading(report, (_as_leaving(signals[leaving]),), (clues[leaving],))
-    too_many = f"it names more than {_PARTS} recipients, of which these are read" if len(signals) > _PARTS else None
-    return Reading(report, signals[:_PARTS], tuple(clues[:_PARTS]), too_many)
+    return Reading(report, signals[:_PARTS], tuple(clues[:_PARTS]), _too_many(signals))
+
+
+def _too_many(signals: Sequence[Signal]) -> str | None:
+    if len(signals) > _PARTS:
+        return f"it names more than {_PARTS} recipients, of which these are read"
+    return next((signal.diagnosis for signal in signals if signal.rule == TOO_MANY), None)
 
 
 def _as_leaving(signal: Signal) -> Signal:
@@ -214,7 +221,7 @@ def _why_review(reading: Reading, matches: Sequence[Match]) -> str | None:
 
 
 def _doubt(signal: Signal, matched: Match) -> str | None:
-    if signal.feedback_class in _IGNORED or matched.why in {EXPIRED, LATE}:
+    if signal.feedback_class in _IGNORED or matched.why in SETTLED:
         return None
     return matched.why or (UNCLEAR if signal.feedback_class is FeedbackClass.UNKNOWN else None)
 
@@ -230,7 +237,7 @@ def _event(reading: Reading, part: int, signal: Signal, matched: Match) -> dict[
         "event_id": clean(signal.event_id, 255),
         "delivery_id": matched.delivery_id,
         "address_key": matched.address_key,
-        "feedback_class": signal.feedback_class,
+        "feedback_class": matched.feedback_class,
         "status": clean(signal.status, 12),
         "remote_mta": clean(signal.remote_mta, 255),
         "rule": clean(signal.rule, 80),
@@ -240,11 +247,3 @@ def _event(reading: Reading, part: int, signal: Signal, matched: Match) -> dict[
         "why": matched.why,
         "diagnosis": clean(signal.diagnosis, 2000) or "",
     }
-
-
-def clean(text: str | None, limit: int) -> str | None:
-    """Text from outside as databases and terminals take it: nothing that cannot be seen but spaces, not too long."""
-    if text is None or text.isprintable():
-        return text[:limit] if text else text
-    seen = (each if each.isprintable() else " " if each.isspace() else "" for each in text[: 4 * limit])
-    return "".join(seen)[:limit]

@@ -1,6 +1,7 @@
 """One connection of the listener: what aiosmtpd does, but for the reading of content and the replies to it."""
 
 import asyncio
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 from aiosmtpd.lmtp import LMTP
@@ -19,7 +20,7 @@ class Receiving(SMTP):
     """SMTP (RFC 5321). Lines may be as long as they like: aiosmtpd refuses those above 1,001 octets for ever."""
 
     line_length_limit = 64 * 1024  # how much is read ahead; of content, a longer line comes in pieces
-    most_of_one = 20  # connections that one address may have at once
+    most_of_one = 20  # connections that one client may have at once
 
     def __init__(self, listener: "Listener") -> None:
         super().__init__(
@@ -32,17 +33,17 @@ class Receiving(SMTP):
             timeout=_SECONDS,
             loop=asyncio.get_running_loop(),
         )
-        self.host = ""  # of the other end; a socket file has none
+        self.client = ""  # who the other end is; at a socket file nobody can tell
         self._listener = listener
         self._is_receiving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many already; also when TLS has begun."""
-        self.host = str((transport.get_extra_info("peername") or ("",))[0])
+        self.client = client_at(str((transport.get_extra_info("peername") or ("",))[0]))
         if not self._listener.admits(self):
-            client = cast("asyncio.WriteTransport", transport)
-            client.write(b"421 4.7.0 Too many connections, please come again\r\n")
-            client.close()
+            away = cast("asyncio.WriteTransport", transport)
+            away.write(b"421 4.7.0 Too many connections, please come again\r\n")
+            away.close()
             return
         super().connection_made(transport)
         self._listener.connections.add(self)
@@ -94,7 +95,7 @@ class Receiving(SMTP):
 
     async def _received(self, sender: str, recipients: list[str]) -> str:
         """Take the content, and give the reply to it."""
-        content = Content(self._listener.room)
+        content = Content(self._listener.room, self._listener.limit(recipients))
         try:
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             async with asyncio.timeout(_LONGEST):
@@ -135,3 +136,17 @@ class LmtpReceiving(Receiving, LMTP):
 
     def _answered(self, recipients: list[str]) -> list[str]:
         return recipients
+
+
+def client_at(host: str) -> str:
+    """Whom connections from this address count for.
+
+    Of IPv6 it is the network of 64 bits: in there a client has as many addresses as it likes (RFC 4291 2.5.4).
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))

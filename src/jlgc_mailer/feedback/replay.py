@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
@@ -14,31 +13,15 @@ from jlgc_mailer.db.among import among, listed
 from jlgc_mailer.db.feedback import FeedbackEvent, RawReport
 from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.db.sending import Delivery
+from jlgc_mailer.feedback.changes import Change, Follows, changes_in, renew
 from jlgc_mailer.feedback.judge import OF_DELIVERY, Arrived, foresee
-from jlgc_mailer.feedback.matching import ONLY_ADDRESS
 from jlgc_mailer.feedback.policy import Decision, Policy
-from jlgc_mailer.feedback.reading import Readers, Said, read_again
+from jlgc_mailer.feedback.reading import Readers, read_again
 from jlgc_mailer.mail.tokens import Keyring
-from jlgc_mailer.states import FeedbackClass, MatchedBy, ReplyClass, ReportStatus, SuppressionReason, Verdict
+from jlgc_mailer.states import ReplyClass, ReportStatus, SuppressionReason, Verdict
 
-STRIDE = 200  # reports in one transaction
+STRIDE = 200  # reports in one transaction, at most
 _DRAWN = frozenset(SuppressionReason) - {SuppressionReason.MANUAL}  # reasons that only judging has
-_GONE = "by other rules it says nothing about this recipient"
-_COMPARED = ("feedback_class", "address_key", "believed")
-_RENEWED = (
-    "feedback_class", "address_key", "believed", "delivery_id", "status", "remote_mta", "rule", "confidence",
-    "matched_by", "diagnosis",
-)  # fmt: skip
-Row = Mapping[str, Any]
-
-
-class Follows(StrEnum):
-    """What a change brings about."""
-
-    SUPPRESSED = "suppressed"
-    RELEASED = "released"
-    UNSUBSCRIBED = "unsubscribed"
-    NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -66,40 +49,17 @@ def how_many(session: Session, which: Which) -> int:
     return session.scalar(select(func.count(RawReport.id)).where(*which.conditions)) or 0
 
 
-def next_reports(session: Session, which: Which, after: int) -> Sequence[int]:
-    """The numbers of the next reports, at most 200."""
+def next_reports(session: Session, which: Which, after: int, at_most: int = STRIDE) -> Sequence[int]:
+    """The numbers of the next reports."""
     these = select(RawReport.id).where(RawReport.id > after, *which.conditions)
-    return session.scalars(these.order_by(RawReport.id).limit(STRIDE)).all()
+    return session.scalars(these.order_by(RawReport.id).limit(at_most)).all()
 
 
-@dataclass(frozen=True)
-class Change:
-    """One recipient of a report about whom another thing is read: `row` instead of `old`, and what follows.
+class Stride(NamedTuple):
+    """What is another thing in the reports of one transaction, and their numbers."""
 
-    `old_class` is what was read before, if anything was; it stays when `old` is renewed.
-    """
-
-    report_id: int
-    old: FeedbackEvent | None
-    old_class: FeedbackClass | None
-    row: Row
-    why_review: str | None
-    follows: Follows = Follows.NOTHING
-
-    @property
-    def address(self) -> str:
-        """Whom it is about."""
-        return str(self.row["address_key"])
-
-    @property
-    def new_class(self) -> FeedbackClass:
-        """What is read now."""
-        return FeedbackClass(self.row["feedback_class"])
-
-    @property
-    def has_barred(self) -> bool:
-        """Whether what was read before was reason to bar the address."""
-        return self.old is not None and self.old.verdict is Verdict.SUPPRESS
+    changes: list[Change]
+    report_ids: list[int]
 
 
 @dataclass
@@ -111,15 +71,16 @@ class Replay:
     policy: Policy
     _gone: set[int] = field(default_factory=set)
 
-    def changes(self, session: Session, report_ids: Sequence[int], now: datetime) -> list[Change]:
-        """What would be another thing in these reports, and follow now; nothing is written."""
-        told = _events(session, report_ids)
-        again = read_again(session, report_ids, self.readers, self.keyring, self.policy)
-        changed = [each for said in again for each in _compare(said, told.get(said.report_id, {}))]
-        known = _known(session, changed)
-        changed = [each for each in changed if each.old or each.row["event_id"] not in known]
+    def stride(self, session: Session, which: Which, after: int, now: datetime, at_most: int = STRIDE) -> Stride:
+        """What would be another thing in the reports behind `after`, and follow now; nothing is written.
+
+        They are as many as can be read in two seconds. With none of them it is at the end.
+        """
+        ids = next_reports(session, which, after, at_most)
+        said = read_again(session, ids, self.readers, self.keyring, self.policy)
+        changed = changes_in(session, said)
         decisions = foresee(session, _arrived(session, changed), now, self.policy)
-        return self._with_what_follows(session, changed, decisions)
+        return Stride(self._with_what_follows(session, changed, decisions), [each.report_id for each in said])
 
     def _with_what_follows(
         self, session: Session, changed: Sequence[Change], decisions: Sequence[Decision]
@@ -132,66 +93,25 @@ class Replay:
         stays |= _still_barring(session, {event.address_key for event in lifted if event}, self._gone)
         return [replace(change, follows=_follows(change, decision, barred, stays)) for change, decision in pairs]
 
-    def apply(self, session: Session, changes: Iterable[Change], now: datetime) -> None:
-        """Renew the events, which are judged again then, and release who is barred for no reason any more."""
+    def apply(self, session: Session, changes: Sequence[Change], now: datetime) -> None:
+        """Renew the events, which are judged again then, and release who is barred for no reason any more.
+
+        What a person resolves meanwhile stays so, and what is deleted meanwhile is gone.
+        """
+        these = select(RawReport.id).where(among(RawReport.id, "ids"), *Which().conditions).with_for_update()
+        there = set(session.scalars(these, {"ids": listed({each.report_id for each in changes})}))
         for change in changes:
-            _renew(session, change)
-            if change.follows is Follows.RELEASED and change.old:
-                release(session, change.old.address_key, RULES_CHANGED, now)
-            status = ReportStatus.REVIEW if change.why_review else ReportStatus.READ
-            report = update(RawReport).where(RawReport.id == change.report_id, *Which().conditions)
-            session.execute(report.values(status=status, why=change.why_review))
+            if change.report_id in there:
+                _apply(session, change, now)
 
 
-def _events(session: Session, report_ids: Sequence[int]) -> dict[int | None, dict[int | None, FeedbackEvent]]:
-    mine = select(FeedbackEvent).where(among(FeedbackEvent.report_id, "ids"))
-    told: dict[int | None, dict[int | None, FeedbackEvent]] = {}
-    for event in session.scalars(mine, {"ids": listed(report_ids)}):
-        told.setdefault(event.report_id, {})[event.part] = event
-    return told
-
-
-def _compare(said: Said, told: Mapping[int | None, FeedbackEvent]) -> list[Change]:
-    """A report that cannot be read now, or says nothing at all, keeps what was read before."""
-    if not said.events:
-        return []
-    rows = {row["part"]: _keeping_match(row, told.get(row["part"])) for row in said.events}
-    doubted = any(row["believed"] and not rows[row["part"]]["believed"] for row in said.events)
-    why = said.why or (ONLY_ADDRESS if doubted else None)
-    pairs = [(told.get(part), row) for part, row in rows.items()]
-    pairs += [(event, _without(event)) for part, event in told.items() if part not in rows]
-    return [
-        Change(said.report_id, old, old.feedback_class if old else None, row, why)
-        for old, row in pairs
-        if _differs(old, row)
-    ]
-
-
-def _known(session: Session, changed: Iterable[Change]) -> set[str | None]:
-    """Which events of providers another report has brought: they count once."""
-    ids = [each.row["event_id"] for each in changed if not each.old and each.row["event_id"]]
-    mine = select(FeedbackEvent.event_id).where(among(FeedbackEvent.event_id, "ids"))
-    return set(session.scalars(mine, {"ids": listed(ids)}))
-
-
-def _keeping_match(row: Row, old: FeedbackEvent | None) -> Row:
-    """An address was matched with the latest send of that time: those that came later prove nothing."""
-    if old and old.delivery_id and row["delivery_id"] == old.delivery_id:
-        return {**row, "address_key": old.address_key}
-    if row["matched_by"] is not MatchedBy.ADDRESS:
-        return row
-    believed = bool(old and old.believed and row["believed"])
-    why = row["why"] if believed else row["why"] or ONLY_ADDRESS
-    return {**row, "delivery_id": old.delivery_id if old else None, "believed": believed, "why": why}
-
-
-def _without(event: FeedbackEvent) -> Row:
-    kept = {name: getattr(event, name) for name in (*_RENEWED, "received_at")}
-    return kept | {"feedback_class": FeedbackClass.UNKNOWN, "believed": False, "why": _GONE}
-
-
-def _differs(old: FeedbackEvent | None, row: Row) -> bool:
-    return old is None or any(getattr(old, name) != row[name] for name in _COMPARED)
+def _apply(session: Session, change: Change, now: datetime) -> None:
+    renew(session, change)
+    if change.follows is Follows.RELEASED and change.old:
+        release(session, change.old.address_key, RULES_CHANGED, now)
+    status = ReportStatus.REVIEW if change.why_review else ReportStatus.READ
+    report = update(RawReport).where(RawReport.id == change.report_id)
+    session.execute(report.values(status=status, why=change.why_review))
 
 
 def _arrived(session: Session, changed: Sequence[Change]) -> list[Arrived]:
@@ -239,16 +159,3 @@ def _follows(change: Change, decision: Decision, barred: dict[str, SuppressionRe
         del barred[old.address_key]
         return Follows.RELEASED
     return Follows.NOTHING
-
-
-def _renew(session: Session, change: Change) -> None:
-    """An event is brought up to date in its place, with a note of what it was."""
-    if change.old is None:
-        session.add(FeedbackEvent(**change.row))
-        return
-    event = change.old
-    before = f"{event.feedback_class} by the rule {event.rule} before the rules changed"
-    for name in _RENEWED:
-        setattr(event, name, change.row[name])
-    event.why = "; ".join(filter(None, (change.row["why"], before)))
-    event.judged_at = event.verdict = None

@@ -18,43 +18,54 @@ BY_HAND = "by hand"
 
 
 def resolve(
-    session: Session, report_id: int, ruling: FeedbackClass | None, recipient: str | None, reason: str, now: datetime
+    session: Session,
+    report_id: int,
+    ruling: FeedbackClass | None,
+    recipients: Sequence[str],
+    reason: str,
+    now: datetime,
 ) -> bool:
     """Settle a report as a person decides, None to ignore it; False when it was resolved like that before.
 
-    It is about the one address that the report names, unless `recipient` is given. The event that comes of it waits
-    to be judged. Raises InvalidInput for what is no address, NotFound when nobody has it, NotAllowedNow otherwise.
+    It is about the one address that the report names, unless `recipients` are given; more of them may follow. To
+    ignore a report is to ignore all of it. The events that come of it wait to be judged. Raises InvalidInput for what
+    is no address, NotFound when nobody has it, NotAllowedNow otherwise.
     """
-    report, said = find_report(session, report_id), events_of(session, report_id)
+    report = find_report(session, report_id)
     session.refresh(report, ["status"], with_for_update=True)
-    key = parse_address(recipient).key if recipient else None
-    if report.status is ReportStatus.RESOLVED:
-        return _is_other(report, said, ruling, key)
+    said = events_of(session, report_id)
+    keys = list(dict.fromkeys(parse_address(each).key for each in recipients if ruling))
     if report.status is ReportStatus.WAITING:
         raise _not_now(report, "it was not read yet", "Workers do so within seconds. Try again.")
+    if report.status is ReportStatus.RESOLVED:
+        keys = _undecided(report, said, ruling, keys)
+        if not keys:
+            return False
     if ruling:
-        session.add(_event(session, report, said, ruling, key or _only_address(report, said), reason, now))
+        session.add_all(_events(session, report, said, ruling, keys or [_only_address(report, said)], reason, now))
     report.status = ReportStatus.RESOLVED
     report.why = "; ".join(filter(None, (report.why, f"{BY_HAND}, {ruling or 'ignore'}: {reason}")))
     return True
 
 
-def _is_other(report: RawReport, said: Sequence[FeedbackEvent], ruling: FeedbackClass | None, key: str | None) -> bool:
-    """False, when it is the same again."""
-    before = next((event for event in said if event.rule == BY_HAND), None)
-    told = before.feedback_class if before else None
-    if told is not ruling or (before and key not in {None, before.address_key}):
-        about = f" for {before.address_key}" if before else ""
+def _undecided(
+    report: RawReport, said: Sequence[FeedbackEvent], ruling: FeedbackClass | None, keys: Sequence[str]
+) -> list[str]:
+    """Those of whom nobody has decided yet; none when it is the same again."""
+    before = {event.address_key: event.feedback_class for event in said if event.rule == BY_HAND}
+    others = {key: told for key, told in before.items() if told is not ruling and (key in keys or not keys)}
+    if others or (ruling and not before):
+        told = ", ".join(f"{kind} for {key}" for key, kind in others.items()) or "ignore"
         remedy = "To let an address have mail again: jlgc-mailer suppressions release"
-        raise _not_now(report, f"it was resolved as {told or 'ignore'}{about} before", remedy)
-    return False
+        raise _not_now(report, f"it was resolved as {told} before", remedy)
+    return [key for key in keys if key not in before]
 
 
 def _only_address(report: RawReport, said: Sequence[FeedbackEvent]) -> str:
     named = {event.address_key for event in said if event.address_key}
     if len(named) != 1:
         whom = f"it names {len(named)} addresses" if named else "nobody knows whom it is about"
-        raise _not_now(report, whom, "Say it with --recipient ADDRESS")
+        raise _not_now(report, whom, "Say it with --recipient ADDRESS, once for each")
     return named.pop()
 
 
@@ -62,24 +73,29 @@ def _not_now(report: RawReport, problem: str, remedy: str) -> NotAllowedNow:
     return NotAllowedNow(kind="report", name=report.id, action="resolved", problem=problem, remedy=remedy)
 
 
-def _event(
-    session: Session, report: RawReport, said: Sequence[FeedbackEvent], ruling: FeedbackClass, key: str, reason: str,
-    now: datetime,
-) -> FeedbackEvent:  # fmt: skip
-    delivery_id = next((event.delivery_id for event in said if event.address_key == key and event.delivery_id), None)
-    return FeedbackEvent(
-        received_at=now,
-        source=BY_HAND,
-        kind=FeedbackKind.REPORT,
-        report_id=report.id,
-        part=max((event.part or 0 for event in said), default=-1) + 1,
-        delivery_id=delivery_id or _latest_delivery(session, key),
-        address_key=key,
-        feedback_class=ruling,
-        rule=BY_HAND,
-        matched_by=MatchedBy.ADDRESS,
-        diagnosis=reason,
-    )
+def _events(
+    session: Session, report: RawReport, said: Sequence[FeedbackEvent], ruling: FeedbackClass, keys: Sequence[str],
+    reason: str, now: datetime,
+) -> list[FeedbackEvent]:  # fmt: skip
+    """What a person says of each of these addresses."""
+    deliveries = {event.address_key: event.delivery_id for event in reversed(said) if event.delivery_id}
+    first = max((event.part or 0 for event in said), default=-1) + 1
+    return [
+        FeedbackEvent(
+            received_at=now,
+            source=BY_HAND,
+            kind=FeedbackKind.REPORT,
+            report_id=report.id,
+            part=part,
+            delivery_id=deliveries.get(key) or _latest_delivery(session, key),
+            address_key=key,
+            feedback_class=ruling,
+            rule=BY_HAND,
+            matched_by=MatchedBy.ADDRESS,
+            diagnosis=reason,
+        )
+        for part, key in enumerate(keys, start=first)
+    ]
 
 
 def _latest_delivery(session: Session, key: str) -> int | None:

@@ -12,7 +12,7 @@ from jlgc_mailer.db.feedback import Alert, FeedbackEvent, RawReport
 from jlgc_mailer.db.people import Suppression
 from jlgc_mailer.db.sending import Delivery
 from jlgc_mailer.errors import NotFound
-from jlgc_mailer.states import FeedbackClass, ReportStatus, Verdict
+from jlgc_mailer.states import FeedbackClass, FeedbackKind, ReportStatus, Verdict
 
 
 class InReview(NamedTuple):
@@ -36,9 +36,16 @@ class Blocked(NamedTuple):
 
 
 def reports_in_review(session: Session, since: datetime | None, at_most: int | None) -> list[InReview]:
-    """The reports that wait for a person, oldest first."""
+    """The reports that wait for a person: those that name somebody before the others, then the oldest first.
+
+    So reports about readers do not drown in what anybody may send to the bounce domain.
+    """
+    somebody = select(FeedbackEvent.id).where(FeedbackEvent.report_id == RawReport.id, _names_somebody()).exists()
+    order = somebody.desc(), RawReport.id
+    # Of all that wait only numbers are put in order, which an index has: `why` lies behind up to 10 MB in each row.
+    first = select(RawReport.id).where(*_in_review(since)).order_by(*order).limit(at_most)
     columns = RawReport.id, RawReport.received_at, RawReport.source, RawReport.why
-    rows = session.execute(select(*columns).where(*_in_review(since)).order_by(RawReport.id).limit(at_most)).all()
+    rows = session.execute(select(*columns).where(RawReport.id.in_(first)).order_by(*order)).all()
     named = (
         select(FeedbackEvent.report_id, FeedbackEvent.address_key)
         .where(among(FeedbackEvent.report_id, "ids"), FeedbackEvent.address_key != "")
@@ -48,6 +55,10 @@ def reports_in_review(session: Session, since: datetime | None, at_most: int | N
     for report_id, address in session.execute(named, {"ids": listed(row[0] for row in rows)}):
         recipients.setdefault(report_id, {})[address] = None
     return [InReview(*row, tuple(recipients.get(row[0], ()))) for row in rows]
+
+
+def _names_somebody() -> ColumnElement[bool]:
+    return (FeedbackEvent.address_key != "") | FeedbackEvent.delivery_id.is_not(None)
 
 
 def count_in_review(session: Session, since: datetime | None = None) -> int:
@@ -107,7 +118,8 @@ def find_report(session: Session, report_id: int, *, with_body: bool = False) ->
     options = [undefer(RawReport.body)] if with_body else []
     found = session.get(RawReport, report_id, options=options)
     if found is None:
-        raise NotFound(kind="report", name=report_id, remedy="See: jlgc-mailer feedback list")
+        remedy = "Those that are settled are deleted after a time. See: jlgc-mailer feedback list"
+        raise NotFound(kind="report", name=report_id, remedy=remedy)
     return found
 
 
@@ -123,15 +135,15 @@ def suppressions_by(session: Session, report_id: int) -> dict[int, Suppression]:
     return dict(iter(session.execute(caused.where(FeedbackEvent.report_id == report_id))))
 
 
-def reports_behind(session: Session) -> dict[int, int]:
-    """For suppressions in force, by number, the report that led to them, where there is one."""
+def reports_behind(session: Session) -> dict[int, int | None]:
+    """For suppressions in force, by number, the report that led to them, if one did; None when it was deleted."""
     first = (
         select(Suppression.id, func.min(FeedbackEvent.report_id))
         .join(FeedbackEvent, _is_cause())
-        .where(Suppression.released_at.is_(None))
+        .where(Suppression.released_at.is_(None), FeedbackEvent.kind == FeedbackKind.REPORT)
         .group_by(Suppression.id)
     )
-    return {suppression_id: report_id for suppression_id, report_id in session.execute(first) if report_id}
+    return dict(iter(session.execute(first)))
 
 
 def _is_cause() -> ColumnElement[bool]:

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     retry_longest_seconds: float = Field(default=8 * 3600, ge=0)
     retry_give_up_seconds: float = Field(default=4 * 86400, ge=0)
     feedback_match_days: float = Field(default=30, gt=0, description="how long reports about a message count")
+    feedback_keep_days: float = Field(default=180, gt=0, le=36_500, description="how long settled reports are kept")
     feedback_soft_sends: int = Field(default=3, ge=1, description="so many sends that fail in a row suppress, when")
     feedback_soft_days: float = Field(default=30, ge=0, description="so many days are between the first and the last")
     feedback_hard_percent: float = Field(default=5, gt=0, le=100, description="a send with more of it pauses itself")
@@ -133,6 +134,13 @@ class Settings(BaseSettings):
     @classmethod
     def _plain_address(cls, contact: str) -> str:
         return _address(contact, "it is no address such as newsletter@example.org").spec
+
+    @field_validator("feedback_keep_days")
+    @classmethod
+    def _beyond_the_match(cls, days: float, others: ValidationInfo) -> float:
+        if days < others.data.get("feedback_match_days", 0):  # a report that came again would be news, and count again
+            raise ValueError("reports must be kept for at least JLGC_MAILER_FEEDBACK_MATCH_DAYS")
+        return days
 
     @property
     def effective_database_url(self) -> str:

@@ -93,7 +93,7 @@ _KINDS: Mapping[str, type[FeedbackTable]] = {
 }
 
 
-def read_webhooks(settings: Settings, fetch: Callable[[str], bytes] = fetch_over_https) -> Mapping[str, Webhook]:
+def read_webhooks(settings: Settings, fetch: Callable[[str], bytes | None] = fetch_over_https) -> Mapping[str, Webhook]:
     """The webhooks of the installation by name; raises InvalidFile, which names the file, the table and the key."""
     tables = read_feedback_tables(settings.home, "webhooks", _KINDS)
     forms = {kind: ReportForm(form) for form, kind in _KINDS.items()}
@@ -103,7 +103,7 @@ def read_webhooks(settings: Settings, fetch: Callable[[str], bytes] = fetch_over
     }
 
 
-def _guard(name: str, table: FeedbackTable, home: Path, fetch: Callable[[str], bytes]) -> Guard:
+def _guard(name: str, table: FeedbackTable, home: Path, fetch: Callable[[str], bytes | None]) -> Guard:
     match table:
         case SesTable():
             return SnsSignature(frozenset(table.topics), fetch)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 
 from celery import Celery
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from jlgc_mailer.errors import MailerError
 from jlgc_mailer.feedback.breaker import trip_breakers
 from jlgc_mailer.feedback.judge import judge_waiting
 from jlgc_mailer.feedback.reading import any_waiting, read_waiting
+from jlgc_mailer.feedback.retention import delete_outdated, outdated
 from jlgc_mailer.sending.cancelled import settle_cancelled
 from jlgc_mailer.sending.claim import take_nudges
 from jlgc_mailer.sending.deliver import deliver_next
@@ -33,7 +35,10 @@ def with_tasks(mailer: Mailer) -> Celery:
 
 
 def tick(mailer: Mailer) -> None:
-    """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to read and judge."""
+    """Find what no nudge announced: due sends, sends that are done, batches with work, feedback to read and judge.
+
+    Reports that are too old are deleted, a few at each.
+    """
     recover(mailer.means)
     settle_cancelled(mailer.means)
     plan_due(mailer.database, mailer.clock(), mailer.keyring.key_id)
@@ -42,6 +47,7 @@ def tick(mailer: Mailer) -> None:
         nudges = take_nudges(session, mailer.clock(), _NUDGES_A_TICK)
     for priority, times in nudges.items():
         mailer.nudge_delivery(priority, times)
+    forget(mailer)
     read(mailer)
 
 
@@ -61,6 +67,16 @@ def read(mailer: Mailer) -> None:
             pass
     finally:
         judge(mailer)
+
+
+def forget(mailer: Mailer) -> None:
+    """Delete some of the reports that are settled and old. Asked first: on SQLite all who write wait for who does."""
+    before = mailer.clock() - timedelta(days=mailer.settings.feedback_keep_days)
+    with mailer.database.reading() as session:
+        is_any = bool(outdated(session, before))
+    if is_any:
+        deleted = _in_transaction(mailer, lambda session: delete_outdated(session, before))
+        log.info("%d reports deleted that are older than %g days", deleted, mailer.settings.feedback_keep_days)
 
 
 def judge(mailer: Mailer) -> None:

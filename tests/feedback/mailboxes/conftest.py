@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from jlgc_mailer.bootstrap import Mailer
 from jlgc_mailer.db.feedback import RawReport
@@ -27,6 +27,18 @@ MINUTE = timedelta(seconds=60)
 def report(number: int, more: bytes = b"") -> bytes:
     """A message, each other than the others."""
     return b"Delivered-To: b+token%d@bounce.example.org\r\n\r\nNo such user %d\r\n%b" % (number, number, more)
+
+
+_REFUSING = {
+    "postgresql": "ALTER TABLE raw_reports ADD CONSTRAINT never CHECK (false) NOT VALID",
+    "sqlite": "CREATE TRIGGER never BEFORE INSERT ON raw_reports BEGIN SELECT RAISE(ABORT, 'never'); END",
+}
+
+
+def refuse_reports(mailer: Mailer) -> None:
+    """From now on the database is there, but takes no report."""
+    with mailer.database.transaction() as session:
+        session.execute(text(_REFUSING[session.get_bind().dialect.name]))
 
 
 def server(script: Script, auth: Auth = Auth.AUTO, password: str = PASSWORD) -> Server:

@@ -21,7 +21,7 @@ from jlgc_mailer.feedback.message import LIMIT
 from jlgc_mailer.states import ReportForm, ReportStatus
 from jlgc_mailer.worker import tasks
 from tests.conftest import SECRET, Clock
-from tests.feedback.mailboxes.conftest import Box, Files, bodies, report, stored
+from tests.feedback.mailboxes.conftest import Box, Files, bodies, refuse_reports, report, stored
 from tests.feedback.servers import PASSWORD, Script, imap, pop3
 
 
@@ -87,6 +87,19 @@ def test_while_the_database_is_away_all_stays_where_it_is(make_mailer: Callable[
     mailer = make_mailer()
     assert mailer.collector.collect(box.mailbox).stored == 2
     assert box.left() == 0
+
+
+def test_what_the_database_refuses_is_told_as_a_fault_of_the_database(mailer: Mailer, box: Box) -> None:
+    """F8: without the statement, and everything stays where it is."""
+    box.put(report(1), report(2))
+    before = box.left()
+    refuse_reports(mailer)
+    found = mailer.collector.collect(box.mailbox)
+    assert (found.taken, found.stored, box.left()) == (0, 0, before)
+    assert found.problem == (
+        "The database does not take a report (IntegrityError). It stays where it is and is tried again."
+    )
+    assert health(mailer).problem == found.problem
 
 
 def test_a_process_that_is_told_to_end_leaves_the_rest_for_later(mailer: Mailer, box: Box) -> None:

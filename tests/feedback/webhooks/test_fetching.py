@@ -25,7 +25,7 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         if path == "/silence":
             threading.Event().wait(0.6)
             return
-        self.send_response({"/gone": 404, "/moved": 302}.get(path, 200))
+        self.send_response({"/gone": 404, "/broken": 500, "/moved": 302}.get(path, 200))
         self.send_header("Location", "/certificate")
         self.end_headers()
         self.wfile.write(b"x" * 100_000 if path == "/huge" else path.encode())
@@ -75,13 +75,17 @@ def test_what_is_there_is_fetched_with_its_query(trusted: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "why"),
-    [("/gone", "it answered 404"), ("/moved", "it answered 302"), ("/huge", "more than a certificate")],
+    [("/broken", "it answered 500"), ("/moved", "it answered 302"), ("/huge", "more than a certificate")],
 )
 def test_redirects_errors_and_floods_are_one_sentence(trusted: str, path: str, why: str) -> None:
     """F10: whoever could redirect us could have us visit anything. Addresses may hold tokens, so they are not told."""
     with pytest.raises(Unreachable, match=why) as caught:
         fetch(f"{trusted}{path}")
     assert path not in str(caught.value)
+
+
+def test_what_is_not_there_is_no_fault(trusted: str) -> None:
+    assert fetch(f"{trusted}/gone") is None
 
 
 def test_a_server_that_nobody_vouches_for_is_refused(server: str) -> None:

@@ -43,9 +43,9 @@ def guard(amazon: Amazon) -> SnsSignature:
 
 
 def refusal(guard: SnsSignature, body: bytes) -> str:
-    why = guard.refusal(posted(body), NOW)
-    assert why is not None
-    return why
+    refused = guard.refusal(posted(body), NOW)
+    assert refused is not None
+    return refused.why
 
 
 def changed(body: bytes, **changes: object) -> bytes:
@@ -123,6 +123,8 @@ def test_another_topic_is_refused_without_asking_amazon(guard: SnsSignature, ama
         CERTIFICATE_URL.replace("https://", "https://evil.org/"),
         CERTIFICATE_URL.replace("https://", "https://evil-"),
         CERTIFICATE_URL.replace("sns.eu-west-2.", "sns-eu-west-2."),
+        CERTIFICATE_URL.replace("eu-west-2", "eu-west-1"),
+        CERTIFICATE_URL.replace("eu-west-2", "zz-nowhere-7"),
         CERTIFICATE_URL.replace("sns.", "s3."),
         CERTIFICATE_URL.replace("sns.eu-west-2", "sns.evil.org/.eu-west-2"),
         CERTIFICATE_URL.replace("sns.eu-west-2", "sns.eu-west-2.evil"),
@@ -145,10 +147,23 @@ def test_a_foreign_certificate_is_not_even_fetched(guard: SnsSignature, amazon: 
     assert amazon.fetched == []
 
 
-@pytest.mark.parametrize("host", ["sns.cn-north-1.amazonaws.com.cn", "sns.us-gov-west-1.amazonaws.com"])
-def test_other_regions_of_amazon_are_known(guard: SnsSignature, amazon: Amazon, host: str) -> None:
-    url = CERTIFICATE_URL.replace("sns.eu-west-2.amazonaws.com", host)
-    assert guard.refusal(posted(amazon.envelope(ses_bounce(), SigningCertURL=url)), NOW) is None
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("cn-north-1", "sns.cn-north-1.amazonaws.com.cn"),
+        ("us-gov-west-1", "sns.us-gov-west-1.amazonaws.com"),
+    ],
+)
+def test_other_regions_of_amazon_are_known(amazon: Amazon, region: str, host: str) -> None:
+    """F10: each by the certificate of its own, and confirmed there."""
+    topic, url = TOPIC.replace("eu-west-2", region), CERTIFICATE_URL.replace("sns.eu-west-2.amazonaws.com", host)
+    guard = SnsSignature(frozenset({TOPIC, topic}), amazon.fetch)
+    subscribe = SUBSCRIBE_URL.replace("sns.eu-west-2.amazonaws.com", host).replace("eu-west-2", region)
+    changes = {"TopicArn": topic, "SigningCertURL": url, "SubscribeURL": subscribe}
+    post = posted(amazon.envelope("You have chosen", "SubscriptionConfirmation", **changes))
+    assert guard.refusal(post, NOW) is None
+    assert guard.afterwards(post) is None
+    assert amazon.fetched == [url, subscribe]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +216,45 @@ def test_when_amazon_does_not_answer_nothing_is_decided(guard: SnsSignature, ama
         guard.refusal(posted(amazon.envelope(ses_bounce())), NOW)
 
 
+def test_while_amazon_is_silent_it_is_asked_once_a_minute(amazon: Amazon) -> None:
+    """F10: strangers must not keep threads waiting, not even with a new address each time."""
+    asked: list[str] = []
+
+    def fetch(url: str) -> bytes | None:
+        asked.append(url)
+        return amazon.fetch(url)
+
+    guard = SnsSignature(frozenset({TOPIC}), fetch)
+    amazon.answers = False
+    for second in (0, 1, 59, 60, 61):
+        url = CERTIFICATE_URL.replace("0123abcd", str(second))
+        with pytest.raises(Unreachable, match="it is silent"):
+            guard.refusal(posted(amazon.envelope(ses_bounce(), SigningCertURL=url)), NOW + timedelta(seconds=second))
+    assert [url.rpartition("-")[2] for url in asked] == ["0.pem", "60.pem"]
+    amazon.answers = True
+    assert guard.refusal(posted(amazon.envelope(ses_bounce())), NOW + timedelta(seconds=121)) is None
+
+
+def test_the_silence_of_one_region_is_none_of_another(amazon: Amazon) -> None:
+    topic = TOPIC.replace("eu-west-2", "us-east-1")
+    guard = SnsSignature(frozenset({TOPIC, topic}), amazon.fetch)
+    amazon.answers = False
+    with pytest.raises(Unreachable):
+        guard.refusal(posted(amazon.envelope(ses_bounce())), NOW)
+    amazon.answers = True
+    url = CERTIFICATE_URL.replace("eu-west-2", "us-east-1")
+    post = posted(amazon.envelope(ses_bounce(), TopicArn=topic, SigningCertURL=url))
+    assert guard.refusal(post, NOW) is None
+
+
+def test_a_certificate_that_amazon_does_not_have_is_a_forgery(amazon: Amazon) -> None:
+    """F10: it is no silence, and holds up nobody else."""
+    guard = SnsSignature(frozenset({TOPIC}), lambda url: amazon.fetch(url) if url == CERTIFICATE_URL else None)
+    forged = amazon.envelope(ses_bounce(), SigningCertURL=CERTIFICATE_URL.replace("0123abcd", "forged"))
+    assert "certificate is none" in refusal(guard, forged)
+    assert guard.refusal(posted(amazon.envelope(ses_bounce())), NOW) is None
+
+
 def test_raw_delivery_is_refused_with_what_to_do(guard: SnsSignature) -> None:
     post = posted(body_of(ses_bounce()), {"x-amz-sns-rawdelivery": "true"})
     assert "turn off raw message delivery" in str(guard.refusal(post, NOW))
@@ -235,6 +289,8 @@ def test_a_subscription_is_confirmed_afterwards(guard: SnsSignature, amazon: Ama
         SUBSCRIBE_URL.replace("https", "http"),
         SUBSCRIBE_URL.replace("amazonaws.com", "amazonaws.com.evil.org"),
         SUBSCRIBE_URL.replace("https://", "https://evil.org@"),
+        SUBSCRIBE_URL.replace("sns.eu-west-2", "sns.eu-west-1"),
+        SUBSCRIBE_URL.replace("/?", "/evil?"),
         SUBSCRIBE_URL.replace("/?", ":8080/?"),
         SUBSCRIBE_URL.replace("ConfirmSubscription", "Publish"),
         SUBSCRIBE_URL.replace("newsletter", "another"),
@@ -249,6 +305,13 @@ def test_nothing_but_the_confirmation_at_amazon_is_visited(guard: SnsSignature, 
     post = posted(amazon.envelope("You have chosen", "SubscriptionConfirmation", SubscribeURL=url))
     assert "not confirmed" in str(guard.afterwards(post))
     assert amazon.fetched == []
+
+
+def test_a_confirmation_that_amazon_does_not_take_is_told(amazon: Amazon) -> None:
+    """As when its token is too old."""
+    guard = SnsSignature(frozenset({TOPIC}), lambda _url: None)
+    post = posted(amazon.envelope("You have chosen to subscribe", "SubscriptionConfirmation"))
+    assert "request confirmation there again" in str(guard.afterwards(post))
 
 
 def test_an_ended_subscription_is_told_and_not_taken_up_again(guard: SnsSignature, amazon: Amazon) -> None:

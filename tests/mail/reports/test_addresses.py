@@ -20,6 +20,9 @@ from jlgc_mailer.mail.reports.addresses import addresses_in, mask, read_address,
         ("x400; /S=bob/C=gb/", None),
         ("LDAP; cn=bob", None),
         ("unknown; unknown", None),
+        ("rfc822; a\x1b]0;pwned\x07b@exa\x1b[31mmple.com", None),
+        ("rfc822; a\x9b31mb@example.com", None),
+        ("utf-8; a\\x{1B}[2Jb@example.com", None),
         ("rfc822;", None),
         ("", None),
         ("utf-8; \\x{FFFFFF}@example.jp", "\ufffd@example.jp"),
@@ -34,6 +37,13 @@ def test_xtext_that_nobody_decoded_is_decoded() -> None:
     """F3: Exim leaves ORCPT encoded; a plus sign that stands for itself stays."""
     assert undo_xtext("bob+2Bnews+3Dx@example.com") == "bob+news=x@example.com"
     assert undo_xtext("bob+news@example.com") == "bob+news@example.com"
+
+
+def test_no_encoding_brings_a_control_character_into_an_address() -> None:
+    """F8: what is read is shown on terminals."""
+    assert undo_xtext("a+1B[2Jb@example.com") == "a+1B[2Jb@example.com"
+    assert undo_imcea("IMCEASMTP-a+1Bb+40example+2Ecom@example.net") == "IMCEASMTP-a+1Bb+40example+2Ecom@example.net"
+    assert addresses_in("to <a\x1bb@example.com>, <a\x9b31mc@example.com>") == ["b@example.com", "31mc@example.com"]
 
 
 def test_exchange_addresses_without_one_inside_stay_as_they_are() -> None:

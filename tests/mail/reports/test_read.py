@@ -2,7 +2,7 @@
 
 import pytest
 
-from jlgc_mailer.mail.reports.read import HEARSAY, read_report
+from jlgc_mailer.mail.reports.read import HEARSAY, TOO_MANY, read_report
 from jlgc_mailer.mail.reports.rules import default_rules
 from jlgc_mailer.mail.reports.signal import Signal
 from jlgc_mailer.states import FeedbackClass
@@ -229,6 +229,17 @@ def test_a_member_of_a_list_that_failed_does_not_fail_the_list(groups: tuple[int
     )
     (signal,) = _read(_dsn(*(told[each] for each in groups)))
     assert (signal.recipient, signal.feedback_class) == ("office@example.com", FeedbackClass.AUTO_REPLY)
+
+
+@pytest.mark.parametrize(("number", "is_cut"), [(500, False), (501, True)])
+def test_of_more_recipients_than_are_told_apart_it_is_said_that_there_are_more(number: int, is_cut: bool) -> None:
+    """F8."""
+    groups = (f"Final-Recipient: rfc822; r{each}@example.com\nAction: failed\nStatus: 5.1.1" for each in range(number))
+    signals = _read(_dsn(*groups))
+    assert [each.recipient for each in signals[:500]] == [f"r{each}@example.com" for each in range(500)]
+    more = [(each.feedback_class, each.recipient, each.rule, each.diagnosis) for each in signals[500:]]
+    said = "it names more than 500 recipients, of which these are read"
+    assert more == [(FeedbackClass.UNKNOWN, None, TOO_MANY, said)] * is_cut
 
 
 _QUOTED = "When I wrote to your office I got:\n550 5.1.1 <office@example.org>: User unknown\n\nWhat is right?\n\n"

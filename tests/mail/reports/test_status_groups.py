@@ -29,6 +29,22 @@ def test_groups_are_told_apart_with_and_without_blank_lines(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "behind"),
+    [
+        ("Final-Recipient: rfc822; a@example.com", "a@example.com"),
+        ("Original-Recipient: rfc822; a@example.com\nFinal-Recipient: rfc822; b@example.com", "b@example.com"),
+        ("Final-Recipient: rfc822; a@example.com\nX-Actual-Recipient: rfc822; b@example.com", "b@example.com"),
+        ("Final-Recipient: rfc822; a@example.com\nX-Actual-Recipient: X-Unix; |/bin/filter", "a@example.com"),
+        ("Original-Recipient: rfc822; a@example.com", None),
+    ],
+)
+def test_a_group_tells_the_address_that_failed_in_the_end(fields: str, behind: str | None) -> None:
+    """F3: RFC 3464 2.3.2; sendmail writes it into a field of its own after aliases."""
+    (group,) = read_groups(f"{fields}\nAction: failed\nStatus: 5.1.1")
+    assert (group.recipient, group.behind) == ("a@example.com", behind)
+
+
 def test_a_group_tells_its_reason_and_who_gave_it() -> None:
     (group,) = read_groups(
         "Final-Recipient: rfc822; a@example.com\nRemote-MTA: dns; mx.example.com (192.0.2.1)\n"

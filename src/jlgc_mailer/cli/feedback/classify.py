@@ -1,6 +1,5 @@
 """`feedback classify`: what files with reports mean."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jlgc_mailer.cli.shell import Shell, example, pass_shell, show_table, with_progress
+from jlgc_mailer.cli.shell import Shell, example, json_of, pass_shell, show_table, with_progress
 
 if TYPE_CHECKING:
     from jlgc_mailer.mail.reports.rules import Rules
@@ -73,6 +72,5 @@ def _content(file: Path) -> bytes:
 
 
 def _print_lines(rows: Sequence[Row]) -> None:
-    """A file's name may hold octets that are no UTF-8; they are shown as JSON writes them, for it has no others."""
     for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        click.echo(json_of(row).encode())

@@ -34,14 +34,14 @@ def ingest(shell: Shell, recipient: str | None) -> None:
 def _store(shell: Shell, recipient: str) -> bool:
     from jlgc_mailer.feedback import health
     from jlgc_mailer.feedback.message import LIMIT, inbound
-    from jlgc_mailer.feedback.store import store
+    from jlgc_mailer.feedback.store import store, storing
 
     stream = sys.stdin.buffer
     body = stream.read(LIMIT + 1)
     while stream.read(_PIECE):
         pass  # a reader that leaves early is a failure to the mail server
     report = inbound("pipe", body, shell.mailer.settings.bounce_domain, recipient)
-    with shell.database.transaction() as session:
+    with storing(shell.database) as session:
         is_new = store(session, report, shell.mailer.clock())
         health.seen(session, report.source.partition(",")[0], shell.mailer.clock(), stored=int(is_new))
     return is_new

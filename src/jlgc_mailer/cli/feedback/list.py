@@ -40,7 +40,10 @@ Row = dict[str, Any]
 def list_(
     shell: Shell, only_review: bool, is_all: bool, only: str | None, since: "datetime | None", as_json: bool
 ) -> None:
-    """What receivers hold against us, what waits for a person (oldest first), and what was said (newest first)."""
+    """What receivers hold against us, what waits for a person, and what was said (newest first).
+
+    Of what waits, that which names somebody comes first, and then the oldest.
+    """
     from jlgc_mailer.feedback import review
     from jlgc_mailer.states import FeedbackClass
 
@@ -72,7 +75,13 @@ def _tell(facts: dict[str, list[Row]], left: int) -> None:
         click.echo("To look at one: jlgc-mailer feedback show REPORT")
     if "events" in facts:
         click.echo()
-        _show("Said", _EVENTS, facts["events"], "Nothing has come back.")
+        rows = [row | {"report": _report(row)} for row in facts["events"]]
+        _show("Said", _EVENTS, rows, "Nothing has come back.")
+
+
+def _report(event: Row) -> object:
+    """What was refused while we were sending never had one."""
+    return "deleted" if event["kind"] == "report" and event["report"] is None else event["report"]
 
 
 def _show(title: str, columns: tuple[str, ...], rows: list[Row], empty: str) -> None:
@@ -82,10 +91,7 @@ def _show(title: str, columns: tuple[str, ...], rows: list[Row], empty: str) -> 
 
 
 def _cell(value: object) -> object:
-    from jlgc_mailer.feedback.reading import clean
-
-    words = " ".join(value) if isinstance(value, list) else value
-    return clean(words, len(words)) if isinstance(words, str) else words
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _alert(alert: "Blocked") -> Row:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import ssl
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,11 @@ import click
 from jlgc_mailer.cli.shell import Shell, example, pass_shell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jlgc_mailer.feedback.listener import Listener
 
-_File = click.Path(path_type=Path, dir_okay=False)
+_File = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command(
@@ -51,26 +53,28 @@ def listen(
     It takes only addresses of ours, and says 250 only when the report is in the database.
     """
     from jlgc_mailer.feedback.listener import Listener
-    from jlgc_mailer.mail.reports.envelope import is_ours
+    from jlgc_mailer.mail.reports.envelope import OurAddresses
 
     shell.mailer.checked_database()
     _log_to_stderr()
-    mailer, domain = shell.mailer, shell.mailer.settings.bounce_domain
-    others = {name.lower() for name in accept}
-    known = partial(is_ours, bounce_domain=domain, others=others, keyring=mailer.keyring)
-    listener = Listener(mailer.database, domain, mailer.clock, known, _tls(certificate, key))
+    mailer, others = shell.mailer, {name.lower() for name in accept}
+    addresses = OurAddresses(mailer.settings.bounce_domain, mailer.keyring, others)
+    listener = Listener(mailer.database, addresses, mailer.clock, _tls(certificate, key))
     asyncio.run(_listen(listener, host, port, socket, is_lmtp=is_lmtp))
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
+        if key:
+            raise click.UsageError("--key is of no use without --certificate.")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)
     except OSError as error:  # ssl.SSLError is one, with a reason of its own
         problem = getattr(error, "reason", None) or error.strerror
-        raise click.BadParameter(f"{certificate} is not usable: {problem}") from None
+        remedy = "It holds the certificate in PEM, and its private key unless --key names a file with that."
+        raise click.BadParameter(f"{certificate} is not usable: {problem}. {remedy}") from None
     return context
 
 
@@ -79,12 +83,10 @@ async def _listen(listener: "Listener", host: str, port: int, socket: Path | Non
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     factory = listener.lmtp if is_lmtp else listener.smtp
-    if socket is None:
-        server = await loop.create_server(factory, host, port)
-        place = ":".join(map(str, server.sockets[0].getsockname()[:2]))
-    else:
-        server, place = await loop.create_unix_server(factory, socket), str(socket)
-        socket.chmod(0o666)  # who may enter its folder may hand over reports, whichever user the mail server is
+    try:
+        server, place = await (_at_address(factory, host, port) if socket is None else _at_file(factory, socket))
+    except (OSError, UnicodeError) as error:  # a host that can be no name is a UnicodeError
+        raise click.ClickException(f"Cannot listen at {socket or f'{host}:{port}'}: {_words_of(error)}.") from error
     click.echo(f"Listening at {place} ({'LMTP' if is_lmtp else 'SMTP'}) -- Ctrl-C ends.", err=True)
     try:
         await listener.serve(server, ended)
@@ -92,6 +94,25 @@ async def _listen(listener: "Listener", host: str, port: int, socket: Path | Non
         if socket is not None:
             with contextlib.suppress(OSError):
                 socket.unlink()
+
+
+async def _at_address(factory: "Callable[[], asyncio.Protocol]", host: str, port: int) -> tuple[asyncio.Server, str]:
+    server = await asyncio.get_running_loop().create_server(factory, host, port)
+    return server, ":".join(map(str, server.sockets[0].getsockname()[:2]))
+
+
+async def _at_file(factory: "Callable[[], asyncio.Protocol]", file: Path) -> tuple[asyncio.Server, str]:
+    server = await asyncio.get_running_loop().create_unix_server(factory, file)
+    file.chmod(0o666)  # who may enter its folder may hand over reports, whichever user the mail server is
+    return server, str(file)
+
+
+def _words_of(error: Exception) -> str:
+    """What went wrong; asyncio would repeat the place, in words of its own."""
+    if isinstance(error, UnicodeError):
+        return "That is no name of a host"
+    number = getattr(error, "errno", None) or 0  # below 0 it is one of getaddrinfo
+    return os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
 
 
 def _log_to_stderr() -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from jlgc_mailer.feedback.changes import Change
     from jlgc_mailer.feedback.reading import Readers
-    from jlgc_mailer.feedback.replay import Change, Replay, Which
+    from jlgc_mailer.feedback.replay import Replay, Which
 
 Progress = Callable[[int], None]
 
@@ -89,14 +90,11 @@ def _changes(
     shell: Shell, again: "Replay", which: "Which", progress: Progress, *, is_applied: bool
 ) -> "Iterator[Change]":
     """Stride by stride, each in a transaction of its own, so that nobody waits for long and memory is constant."""
-    from jlgc_mailer.feedback.replay import next_reports
-
     database, done, after = shell.database, 0, 0
     begin: Callable[[], AbstractContextManager[Session]] = database.transaction if is_applied else database.reading
     while True:
         with begin() as session:
-            report_ids = next_reports(session, which, after)
-            changes = again.changes(session, report_ids, shell.mailer.clock())
+            changes, report_ids = again.stride(session, which, after, shell.mailer.clock())
             if is_applied:
                 again.apply(session, changes, shell.mailer.clock())
         if not report_ids:
@@ -114,4 +112,8 @@ def _line(change: "Change") -> str:
 def _summary(changes: Counter[str], total: int, *, is_applied: bool) -> str:
     follows = ", ".join(f"{count:,} {name}" for name, count in sorted(changes.items()))
     told = f"Reports read again: {total:,}. Changes: {f'{changes.total():,} ({follows})' if changes else 'none'}."
-    return f"{told} Give the command again with --apply to make them." if changes and not is_applied else told
+    if is_applied or not changes:
+        return told
+    return (
+        f"{told} Whether a send pauses itself by it is not foreseen. Give the command again with --apply to make them."
+    )

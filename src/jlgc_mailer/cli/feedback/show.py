@@ -1,5 +1,6 @@
 """`feedback show`: one report."""
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ def show(shell: Shell, report_id: int, raw: bool, as_json: bool) -> None:
     """All that is known of a report: how it came in, what was read out of it and why, and what followed."""
     from jlgc_mailer.feedback.review import find_report
 
+    if raw and sys.stdout.isatty():
+        remedy = f"Write it into a file: jlgc-mailer feedback show {report_id} --raw > report.eml"
+        raise click.ClickException(f"What came in may hold codes that a terminal obeys. {remedy}")
     with shell.database.reading() as session:
         report = find_report(session, report_id, with_body=True)
         if raw:
@@ -104,8 +108,8 @@ def _tell_lines(facts: Mapping[str, Any]) -> None:
 
 
 def _words(value: object) -> object:
-    from jlgc_mailer.feedback.reading import clean
+    from jlgc_mailer.mail.visible import visible
 
     if isinstance(value, str):  # whatever a stranger wrote, a terminal must not obey it
-        return clean(value, len(value))
+        return visible(value)
     return ("yes" if value else "no") if isinstance(value, bool) else value

@@ -1,8 +1,19 @@
 """The option `--since`, which several commands have."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
+
+
+class _Date(click.DateTime):
+    """A date, told to people by examples and not by the codes of a format."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no date such as 2026-11-01, or '2026-11-01 09:30'.", param, ctx)
 
 
 def _aware(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> datetime | None:
@@ -11,7 +22,7 @@ def _aware(_context: click.Context, _parameter: click.Parameter, value: datetime
 
 since = click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%d %H:%M"]),
+    type=_Date(["%Y-%m-%d", "%Y-%m-%d %H:%M"]),
     callback=_aware,
     metavar="DATE",
     help="Only what came in since then (UTC), such as 2026-11-01.",

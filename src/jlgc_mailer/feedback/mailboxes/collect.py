@@ -10,7 +10,7 @@ from jlgc_mailer.errors import MailerError, SettingError
 from jlgc_mailer.feedback import health
 from jlgc_mailer.feedback.mailboxes import Fetched, Mailbox, MailboxTrouble, Visit
 from jlgc_mailer.feedback.message import inbound
-from jlgc_mailer.feedback.store import store
+from jlgc_mailer.feedback.store import NotStored, store, storing
 
 log = logging.getLogger("jlgc_mailer.mailboxes")
 
@@ -65,10 +65,13 @@ class Collector:
             problem = _worst_of(visit)
         except (MailboxTrouble, SettingError) as trouble:
             problem = health.printable(str(trouble))
-        except MailerError:  # the database: nobody could be told
+        except NotStored as error:
+            _log_cause(mailbox)
+            problem = str(error)
+        except MailerError:  # the database is away: nobody could be told
             raise
-        except Exception as error:
-            log.exception("a fault while reading mailbox %s", mailbox.name)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it holds up no other mailbox)
+            _log_cause(mailbox)
             problem = health.printable(str(MailboxTrouble(place=mailbox.name, problem=_words_of(error))))
         with self.database.transaction() as session:
             health.seen(session, way_in(mailbox), self.clock(), backlog=waiting, problem=problem)
@@ -78,7 +81,7 @@ class Collector:
         """Commit a batch; the note that the mailbox is being read keeps other processes away from it meanwhile."""
         name, now = way_in(mailbox), self.clock()
         reports = [inbound(name, message.body, self.bounce_domain) for message in batch]
-        with self.database.transaction() as session:
+        with storing(self.database) as session:
             stored = sum(store(session, report, now) for report in reports)
             health.seen(session, name, now, stored=stored, backlog=backlog)
         return stored
@@ -87,6 +90,11 @@ class Collector:
 def way_in(mailbox: Mailbox) -> str:
     """Its name among the ways in, which is the source of its reports."""
     return f"mailbox {mailbox.name}"
+
+
+def _log_cause(mailbox: Mailbox) -> None:
+    """For who looks into the log of a worker; that there is a problem, everybody hears in a sentence."""
+    log.info("mailbox %s has trouble", mailbox.name, exc_info=True)
 
 
 def _words_of(error: Exception) -> str:

@@ -42,8 +42,9 @@ def listed(document: object, *path: str) -> Sequence[object]:
 
 
 def address(document: object, *path: str) -> str | None:
-    """An address as it is written, None when there is none."""
-    return text(document, *path, limit=320) or None
+    """An address without the name that may stand before it, None when there is none."""
+    found = text(document, *path, limit=640)
+    return (found[:-1].rpartition("<")[2].strip() if found.endswith(">") else found)[:320] or None
 
 
 def status_in(*texts: str) -> str | None:

@@ -14,7 +14,7 @@ _CLASSES = {each.value: each for each in FeedbackClass}
 def read(document: object, _rules: Rules) -> Iterator[Signal]:
     """One signal for each member of the list, or for the one object; a class that is not known is unknown."""
     for each in listed({"signals": document}, "signals"):
-        diagnosis = text(each, "diagnosis")
+        diagnosis, sender = text(each, "diagnosis"), text(each, "envelope_sender", limit=320)
         yield Signal(
             _CLASSES.get(text(each, "class").lower(), FeedbackClass.UNKNOWN),
             documents.address(each, "recipient"),
@@ -22,7 +22,7 @@ def read(document: object, _rules: Rules) -> Iterator[Signal]:
             text(each, "remote_mta", limit=255) or None,
             diagnosis,
             "generic",
-            senders=documents.senders_in(text(each, "envelope_sender")),
+            senders=documents.senders_in(sender) or ((sender,) if sender else ()),
             message_ids=documents.message_ids_in(text(each, "message_id")),
             event_id=text(each, "event_id") or None,
         )

@@ -6,13 +6,14 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from jlgc_mailer.feedback.webhooks import documents
-from jlgc_mailer.feedback.webhooks.posted import Guard, Posted, moment, staleness
+from jlgc_mailer.feedback.webhooks.posted import Guard, Posted, Refusal, moment, staleness
 
 # As long as each provider tries again, so that nothing is lost while we cannot be reached. A copy that comes within
 # this time changes nothing: the same body is stored once (and of Mailgun, a token brings one body).
@@ -20,7 +21,7 @@ _SENDGRID_TRIES = timedelta(hours=25)  # "up to 24 hours"
 MAILGUN_TRIES = timedelta(hours=9)  # "during 8 hours"
 _GENERIC_TRIES = timedelta(minutes=5)  # each try is signed anew
 _NO_ID = "each event needs an event_id, which no other event has"
-_WRONG = "its signature does not fit: the key is another's, or somebody changed the post"
+_WRONG = Refusal("its signature does not fit: the key is another's, or somebody changed the post")
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,17 @@ class Credentials(Guard):
     user: str
     secret: Callable[[], str]
 
-    def refusal(self, posted: Posted, now: datetime) -> str | None:
+    def refusal(self, posted: Posted, now: datetime) -> Refusal | None:
         """Why the post is not genuine; None when it is."""
         scheme, _, given = posted.header("authorization").partition(" ")
         wanted = self.secret()
         if self.user:
             wanted = base64.b64encode(f"{self.user}:{wanted}".encode()).decode()
         if scheme.lower() != ("basic" if self.user else "bearer"):
-            return "it brings no user and password" if self.user else "it brings no token"
-        return None if _same(given.strip(), wanted) else "its user, password or token is wrong"
+            why = "it brings no user and password" if self.user else "it brings no token"
+            return Refusal(why, HTTPStatus.UNAUTHORIZED)
+        is_right = _same(given.strip(), wanted)
+        return None if is_right else Refusal("its user, password or token is wrong", HTTPStatus.UNAUTHORIZED)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class SendGridSignature(Guard):
 
     public_key: ec.EllipticCurvePublicKey
 
-    def refusal(self, posted: Posted, now: datetime) -> str | None:
+    def refusal(self, posted: Posted, now: datetime) -> Refusal | None:
         """Why the post is not genuine; None when it is."""
         timestamp = posted.header("x-twilio-email-event-webhook-timestamp")
         try:
@@ -65,7 +68,7 @@ class MailgunSignature(Guard):
 
     secret: Callable[[], str]
 
-    def refusal(self, posted: Posted, now: datetime) -> str | None:
+    def refusal(self, posted: Posted, now: datetime) -> Refusal | None:
         """Why the post is not genuine; None when it is."""
         document = documents.parse(posted.body)
         timestamp, token, given = (
@@ -86,7 +89,7 @@ class GenericSignature(Guard):
 
     secret: Callable[[], str]
 
-    def refusal(self, posted: Posted, now: datetime) -> str | None:
+    def refusal(self, posted: Posted, now: datetime) -> Refusal | None:
         """Why the post is not genuine; None when it is."""
         parts = dict(part.strip().partition("=")[::2] for part in posted.header("x-signature").split(","))
         timestamp = parts.get("t", "")

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from jlgc_mailer.states import ReportForm
 
@@ -24,12 +25,24 @@ class Posted:
         return self.headers.get(name, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a post is not taken, in words for operators, and how it is answered.
+
+    The status decides whether the post comes again: Amazon SNS and Brevo give up on 4xx, Postmark on 403 only,
+    SendGrid and Mailgun on neither. So what somebody here can mend is not answered 403, which is for forgeries.
+    """
+
+    why: str
+    status: HTTPStatus = HTTPStatus.FORBIDDEN
+
+
 class Guard(ABC):
     """Knows the posts of one account at one provider from all others."""
 
     @abstractmethod
-    def refusal(self, posted: Posted, now: datetime) -> str | None:
-        """Why the post is not genuine, in words for operators; None when it is. It may ask the provider."""
+    def refusal(self, posted: Posted, now: datetime) -> Refusal | None:
+        """Why the post is not genuine; None when it is. It may ask the provider."""
 
     def fault(self, posted: Posted) -> str | None:
         """What the author of a genuine post has to mend before it can be taken."""
@@ -66,10 +79,16 @@ def moment(seconds: str) -> datetime | None:
     return datetime.fromtimestamp(int(seconds), UTC) if _EPOCH.fullmatch(seconds) else None
 
 
-def staleness(sent_at: datetime | None, now: datetime, longest: timedelta) -> str | None:
-    """Why a timestamp is not believed; None when it lies within the time for which the provider tries again."""
+def staleness(sent_at: datetime | None, now: datetime, longest: timedelta) -> Refusal | None:
+    """Why a timestamp is not believed; None when it lies within the time for which the provider tries again.
+
+    If our clock is wrong, the post comes again when it is set.
+    """
     if sent_at is None:
-        return "its timestamp cannot be read"
+        return Refusal("its timestamp cannot be read")
     if sent_at < now - longest:
-        return "its timestamp is too old: it was recorded and sent again, or our clock is wrong"
-    return "its timestamp lies in the future: our clock is wrong" if sent_at > now + _SKEW else None
+        why = "its timestamp is too old: it was recorded and sent again, or our clock is wrong"
+        return Refusal(why, HTTPStatus.SERVICE_UNAVAILABLE)
+    if sent_at > now + _SKEW:
+        return Refusal("its timestamp lies in the future: our clock is wrong", HTTPStatus.SERVICE_UNAVAILABLE)
+    return None

@@ -3,11 +3,13 @@
 import re
 from urllib.parse import unquote
 
+_CONTROLS = r"\x00-\x08\x0e-\x1f\x7f-\x9f"  # those that are no space; a terminal would obey them
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,10}[A-Za-z][A-Za-z0-9-]{1,62}"
 # A run of characters begins only where none precedes it, so that no character is tried twice.
 ADDRESS = re.compile(
-    rf"<\"?([^\s<>@\"]{{1,128}}\"?@[^\s<>@\"]{{1,255}})>|(?<!{_LOCAL})'?({_LOCAL}{{1,128}}@{_DOMAIN})(?![\w-])",
+    rf"<\"?([^\s{_CONTROLS}<>@\"]{{1,128}}\"?@[^\s{_CONTROLS}<>@\"]{{1,255}})>"
+    rf"|(?<!{_LOCAL})'?({_LOCAL}{{1,128}}@{_DOMAIN})(?![\w-])",
     re.ASCII,
 )
 _MASKED = re.compile(rf"[<\[(\"'`‘“]{{0,2}}(?:{ADDRESS.pattern})[>\])\"'`’”]{{0,2}}|@", re.ASCII)
@@ -19,7 +21,8 @@ _IMCEA_OCTET = re.compile(r"\+([0-9A-Fa-f]{2})")
 _FOREIGN_TYPES = frozenset(
     {"x400", "x.400", "x500", "ldap", "fax", "unknown", "system", "x-local", "local", "mts", "dns"}
 )
-_COMPLETE = re.compile(r"[^\s@<>]{1,128}@[^\s@<>]{1,255}\Z")
+_CONTROL = re.compile(rf"[{_CONTROLS}]")
+_COMPLETE = re.compile(rf"[^\s{_CONTROLS}@<>]{{1,128}}@[^\s{_CONTROLS}@<>]{{1,255}}\Z")
 
 
 def read_address(text: str) -> str | None:
@@ -30,6 +33,8 @@ def read_address(text: str) -> str | None:
         return None
     if kind == "utf-8":
         value = _UNICODE.sub(lambda found: _character(int(found[1], 16)), value)
+    if _CONTROL.search(value):
+        return None
     found = ADDRESS.search(value)
     bare = (found[1] or found[2]) if found else value.strip().strip("<>").strip("\"' ")
     address = undo_imcea(bare.replace('"', "")).rstrip(".,;:")
@@ -38,7 +43,8 @@ def read_address(text: str) -> str | None:
 
 def undo_xtext(address: str) -> str:
     """An ORCPT that nobody decoded: `+2B` for a plus sign, `+3D` for an equals sign (RFC 3461 4)."""
-    return _XTEXT.sub(lambda found: chr(int(found[1], 16)), address)
+    decoded = _XTEXT.sub(lambda found: chr(int(found[1], 16)), address)
+    return decoded if _COMPLETE.match(decoded) else address
 
 
 def undo_imcea(address: str) -> str:

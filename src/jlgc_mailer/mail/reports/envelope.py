@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from jlgc_mailer.mail.tokens import Keyring
 from jlgc_mailer.mail.verp import delivery_of, leaving_of
@@ -24,12 +25,29 @@ def envelope_recipient(data: bytes, bounce_domain: str) -> str:
     return next(filter(_has_token, ours), ours[0] if ours else "")
 
 
-def is_ours(address: str, bounce_domain: str, others: Collection[str], keyring: Keyring) -> bool:
-    """Whether the address is one of ours: of our domain, with a token that we signed or a local part among `others`."""
-    if domain_of(address) != bounce_domain:
-        return False
-    is_signed = delivery_of(address, keyring) is not None or leaving_of(address, keyring) is not None
-    return is_signed or address.rpartition("@")[0].lower() in others
+@dataclass(frozen=True)
+class OurAddresses:
+    """The addresses of the bounce domain: with a token that we signed, or with one of `others` as local part."""
+
+    bounce_domain: str
+    keyring: Keyring
+    others: Collection[str] = ()
+
+    def __contains__(self, address: str) -> bool:
+        """Whether the address is one of ours."""
+        if domain_of(address) != self.bounce_domain:
+            return False
+        return self.is_signed(address) or address.rpartition("@")[0].lower() in self.others
+
+    def is_signed(self, address: str) -> bool:
+        """Whether it has a token that we signed: only those whom we wrote to know such an address."""
+        return delivery_of(address, self.keyring) is not None or leaving_of(address, self.keyring) is not None
+
+
+def folded(address: str) -> str:
+    """The one way to write an address of ours, in which case means nothing: in lower case, its domain in A-labels."""
+    local, at, _ = address.rpartition("@")
+    return f"{local.lower()}{at}{domain_of(address)}"
 
 
 def domain_of(address: str) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from jlgc_mailer.mail.reports import arf, status_groups
 from jlgc_mailer.mail.reports.addresses import addresses_in, read_address
@@ -23,7 +24,9 @@ _REPLY_OF_A_PERSON = re.compile(r"\s{0,9}(?:re|aw|sv|antw|odp|r[eé]p)\s?: ", re
 _PASSED_ON = re.compile(r"\s{0,9}(?:re|aw|sv|antw|odp|r[eé]p|fwd?|wg|tr|rv|enc|vb|pd)\s?: ?", re.IGNORECASE)
 _SEARCHED = 256_000  # octets in which a token of ours is looked for
 _SURE, _LIKELY = 0.95, 0.8
+_RECIPIENTS = 500  # of one report that are told apart: no letter of ours has more than one
 HEARSAY = 0.3  # the confidence in what a person says of a report
+TOO_MANY = "too-many-recipients"  # the rule of a signal which says that not all of a report was read
 
 
 def read_report(data: bytes, rules: Rules) -> tuple[Signal, ...]:
@@ -96,10 +99,18 @@ def _notification(view: View, rules: Rules) -> list[Signal]:
     texts = [part.text() for part in view.parts(status_groups.MEDIA)]
     if not texts and status_groups.looks_like_groups(view.words):
         texts = [view.words]
-    groups = [group for text in texts for group in status_groups.read_groups(text)]
-    groups = [group for group in groups if group.recipient or group.action or group.status]
-    if not groups:
-        return []
+    every = (group for text in texts for group in status_groups.read_groups(text))
+    groups = list(islice(every, _RECIPIENTS + 1))
+    telling = [each for each in groups[:_RECIPIENTS] if each.recipient or each.action or each.status]
+    told = _of_groups(telling, view, rules) if telling else []
+    if len(groups) > _RECIPIENTS:
+        more = f"it names more than {_RECIPIENTS} recipients, of which these are read"
+        told.append(Signal(FeedbackClass.UNKNOWN, None, None, None, more, TOO_MANY, _SURE))
+    return told
+
+
+def _of_groups(groups: Sequence[Group], view: View, rules: Rules) -> list[Signal]:
+    """What they say, with the words that the report has about each recipient."""
     named = [group.recipient for group in groups if group.recipient]
     sections = read_sections(view.text, named or _failed(view), view.returned_to, view.ours)
     by_name = {(section.recipient or "").lower(): section.text for section in sections}
@@ -118,7 +129,8 @@ def _notification(view: View, rules: Rules) -> list[Signal]:
 
 
 def _of_group(group: Group, recipient: str | None, section: str, view: View, rules: Rules) -> Signal:
-    signal = weigh(Evidence(recipient, group.diagnosis, group.status, section, "", group.remote_mta), rules)
+    evidence = Evidence(recipient, group.diagnosis, group.status, section, "", group.remote_mta)
+    signal = replace(weigh(evidence, rules), behind=group.behind)
     if group.action == "delayed":
         return replace(signal, feedback_class=FeedbackClass.SOFT, rule="delayed", confidence=_SURE)
     if group.action in _DONE or (not group.action and (group.status or "").startswith("2.")):

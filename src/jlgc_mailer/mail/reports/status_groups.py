@@ -4,13 +4,13 @@ The standard library reads message/global-delivery-status as one block (STANDARD
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jlgc_mailer.mail.reports.addresses import read_address, undo_xtext
 from jlgc_mailer.mail.reports.headers import Headers, decode_words, read_fields
 
 MEDIA = frozenset({"message/delivery-status", "message/global-delivery-status"})
-_GROUPS = 500  # recipients of one report that are told apart
 _DIAGNOSIS = 1_000
 _NAMES = ("original-recipient", "final-recipient")
 _OF_GROUP = frozenset({*_NAMES, "action", "status", "diagnostic-code", "x-actual-recipient"})
@@ -29,6 +29,7 @@ class Group:
     status: str | None
     diagnosis: str
     remote_mta: str | None
+    behind: str | None
 
 
 def looks_like_groups(text: str) -> bool:
@@ -36,10 +37,10 @@ def looks_like_groups(text: str) -> bool:
     return _STARTS.search(text) is not None
 
 
-def read_groups(text: str) -> list[Group]:
-    """The groups in the text of a message/delivery-status part; none without a recipient, an action or a status."""
+def read_groups(text: str) -> Iterator[Group]:
+    """The groups in the text of a message/delivery-status part, each read when it is asked for."""
     blocks = [read_fields(block) for block in _blocks(text)]
-    return [_group(block) for block in _joined(blocks)[:_GROUPS]]
+    return map(_group, _joined(blocks))
 
 
 def _blocks(text: str) -> list[str]:
@@ -83,6 +84,7 @@ def _group(block: Headers) -> Group:
         enhanced_status(status),
         " ".join(f"{_TYPE.sub('', diagnosis, count=1)} {_comment(status)} {more}".split())[:_DIAGNOSIS],
         _mta(block.first("remote-mta")),
+        _behind(block),
     )
 
 
@@ -91,6 +93,12 @@ def _recipient(block: Headers) -> str | None:
     original = read_address(block.first("original-recipient"))
     others = (read_address(decode_words(block.first(name))) for name in ("final-recipient", "x-actual-recipient"))
     return (undo_xtext(original) if original else None) or next(filter(None, others), None)
+
+
+def _behind(block: Headers) -> str | None:
+    """The address that failed in the end, after aliases and forwards: that of sendmail's own field if there is one."""
+    named = (read_address(decode_words(block.first(name))) for name in ("x-actual-recipient", "final-recipient"))
+    return next(filter(None, named), None)
 
 
 def _comment(status: str) -> str:
