@@ -25,7 +25,7 @@ _ACCENTS = {
     number: first
     for number in (*range(0xC0, 0x530), *range(0x1E00, 0x1F00))
     if (first := unicodedata.normalize("NFD", chr(number))[0]) != chr(number)
-}
+} | dict(zip(map(ord, "łøđı"), "lodi", strict=True))
 _CJK = r"[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]"
 _WRAPPED = re.compile(rf"(?<={_CJK}) (?={_CJK})")
 _SENTENCE_END = re.compile(r"[.!?。！] |。")
