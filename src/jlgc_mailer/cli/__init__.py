@@ -42,7 +42,7 @@ _COMMANDS = {
 @click.version_option(package_name="jlgc-mailer", prog_name="jlgc-mailer")
 @click.option(
     "--home",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),  # each command tells of it by its own exit status
     help="Folder of settings and database.  [default: $JLGC_MAILER_HOME or ~/.jlgc-mailer]",
 )
 @click.pass_context

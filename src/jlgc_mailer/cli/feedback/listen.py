@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jlgc_mailer.feedback.listener import Listener
 
-_File = click.Path(path_type=Path, exists=True, dir_okay=False)
+_File = click.Path(path_type=Path)
 
 
 @click.command(
@@ -68,6 +68,9 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
         if key:
             raise click.UsageError("--key is of no use without --certificate.")
         return None
+    missing = next((each for each in (certificate, key) if each and not each.is_file()), None)
+    if missing:
+        raise click.BadParameter(f"File '{missing}' does not exist.")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)

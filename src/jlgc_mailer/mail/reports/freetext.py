@@ -23,8 +23,8 @@ _PIECE = re.compile(r"(?<=[.!?。])\s+|(?<=。)|\n[ \t]*\n")
 _GUESS = re.compile(
     r"\b(?:may (?:be|not|have|no|also)|might|perhaps|possibly|probably|typically|usually|sometimes)\b"
     r"|可能性|場合が(?:あ|ござ)|かもしれ|かも知れ|可能(?:是|已|不)|수 있습니다"
-    r"|\b(?:möglicherweise|vielleicht|könnte|peut-être|pourrait|puede que|quizás|podría|es posible|potrebbe|forse|talvez"
-    r"|possível que|возможно|может быть)\b",
+    r"|\b(?:möglicherweise|vielleicht|könnte|peut-être|pourrait|puede que|quizás|podría|es posible|potrebbe|forse"
+    r"|talvez|possível que|возможно|может быть)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"(?<![\d.])[245](?:[0-7]\d(?!\d)|\.\d{1,3}\.\d)")
