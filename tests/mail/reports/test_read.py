@@ -137,6 +137,66 @@ def test_what_is_said_of_one_recipient_is_not_said_of_another() -> None:
     assert read == {"a@example.com": FeedbackClass.HARD, "b@example.com": FeedbackClass.UNKNOWN}
 
 
+def test_recipients_that_a_list_of_them_names_are_told_though_only_one_is_in_the_returned_letter() -> None:
+    """F4: as qmail writes it."""
+    text = """From: MAILER-DAEMON@mx.example.pl
+Subject: failure notice
+
+Hi. This is the qmail-send program at mx.example.pl.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+<biuro@example.pl>:
+This account has been disabled or discontinued [#102].
+
+<kasa@example.pl>:
+Recipient's mailbox is full, message returned to sender. (#5.2.2)
+
+--- Below this line is a copy of the message.
+
+Return-Path: <news@example.org>
+To: biuro@example.pl
+Subject: News
+"""
+    said = [(each.recipient, each.feedback_class) for each in _read(text)]
+    assert said == [("biuro@example.pl", FeedbackClass.HARD), ("kasa@example.pl", FeedbackClass.SOFT)]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "(in reply to MAIL FROM command)",
+        "(in reply to EHLO command)",
+        "SMTP error from remote mail server after MAIL FROM:<b@example.org> SIZE=2048:",
+        ">>> MAIL From:<b@example.org>\n<<< 550 5.1.1 User unknown",
+    ],
+)
+def test_a_refusal_before_the_recipient_was_named_is_about_us(where: str) -> None:
+    """F6: whatever its words are, no reader is lost to it."""
+    group = (
+        "Final-Recipient: rfc822; r@example.com\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 User unknown"
+    )
+    words = f"<r@example.com>: host mx.example.com said: 550 5.1.1 User unknown\n{where}"
+    (refused,) = _read(_dsn(group, words=words))
+    assert (refused.feedback_class, refused.rule) == (FeedbackClass.BLOCK, "refused-before-rcpt")
+    (unknown,) = _read(_dsn(group, words=words.replace(where, "(in reply to RCPT TO command)")))
+    assert unknown.feedback_class is FeedbackClass.HARD
+
+
+@pytest.mark.parametrize(
+    "words", ["Ce compte a été fermé", "Ce compte a ete ferme", "schranka byla zrusena", "cont inchis"]
+)
+def test_accents_may_be_left_out(words: str) -> None:
+    (signal,) = _read(f"From: MAILER-DAEMON@mx.example.fr\nSubject: failure notice\n\n<r@example.fr>:\n{words}.\n")
+    assert (signal.recipient, signal.feedback_class) == ("r@example.fr", FeedbackClass.HARD)
+
+
+def test_a_word_that_ends_like_a_guess_is_none() -> None:
+    """F5: the Russian for impossible ends like that for perhaps."""
+    text = "Невозможно доставить письмо для 'r@example.ru': ящик переполнен"
+    (signal,) = _read(f"From: MAILER-DAEMON@mx.example.ru\nSubject: failure notice\n\n{text}\n".encode())
+    assert (signal.recipient, signal.feedback_class) == ("r@example.ru", FeedbackClass.SOFT)
+
+
 def test_a_person_who_writes_about_a_bounce_is_no_bounce() -> None:
     """F6"""
     (signal,) = _read("From: a@example.com\nSubject: Re: Undeliverable mail\n\nIt said: user unknown. Why?")
