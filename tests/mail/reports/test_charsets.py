@@ -56,3 +56,11 @@ def test_korean_in_seven_bits_is_read() -> None:
 def test_any_octets_with_any_label_are_some_text(data: bytes, label: str) -> None:
     """F8"""
     assert isinstance(decode(data, label), str)
+
+
+def test_a_report_in_eight_bits_that_returns_a_letter_in_seven_is_read_in_both() -> None:
+    """M3"""
+    report, letter = "該当するユーザーは登録されておりません", "会員の皆様へ"
+    data = report.encode("cp932") + b"\n" + letter.encode("iso2022_jp") + b"\n"
+    assert decode(data, "shift_jis") == f"{report}\n{letter}\n"
+    assert decode(data, None) == f"{report}\n{letter}\n"

@@ -48,12 +48,15 @@ _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _WORDS = re.compile(r"[^\x00-\x7f]{2,}")
 _GUESSED_FROM = 4_000  # octets that tell a charset as well as all of them
 _ESCAPED_JAPANESE = re.compile(rb"\x1b\$[@BA(]")
+_ESCAPED_RUN = re.compile(rb"(\x1b\$[@BA(][^\n\x80-\xff]{0,1000}?\x1b\([BJ])")
 _STRIPPED_JAPANESE = re.compile(rb"\$B((?:[\x21-\x7e]{2}){2,400}?)\(([BJ])")  # relays that ate every ESC
 
 
 def decode(data: bytes, label: str | None = None) -> str:
     """The text of `data`, whose charset is said to be `label`; never fails."""
     label = (label or "").strip().strip("\"'").lower()
+    if _ESCAPED_JAPANESE.search(data) and not data.isascii():
+        return _decode_mixed(data, label)
     if b"\x1b" in data or label.startswith("iso-2022-jp"):
         return _decode_escaped(data)
     if data.isascii() and label not in {"utf-7", "unicode-1-1-utf-7"}:
@@ -71,9 +74,18 @@ def _decode_escaped(data: bytes) -> str:
         data = _STRIPPED_JAPANESE.sub(b"\x1b$B\\1\x1b(\\2", data)
     if b"\x1b$)C" in data:
         return data.decode("iso2022_kr", "replace")
-    if not _ESCAPED_JAPANESE.search(data) and not data.isascii():
+    if not data.isascii():
         return data.decode(_guess(data[:_GUESSED_FROM]), "replace")
     return data.decode("iso2022_jp_ext", "replace")
+
+
+def _decode_mixed(data: bytes, label: str) -> str:
+    """A report in eight bits that returns a letter in seven: only what stands between escapes is in seven."""
+    pieces = _ESCAPED_RUN.split(data)
+    return "".join(
+        piece.decode("iso2022_jp_ext", "replace") if number % 2 else decode(piece.replace(b"\x1b", b""), label)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _codec(label: str) -> str | None:

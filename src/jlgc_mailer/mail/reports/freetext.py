@@ -27,6 +27,7 @@ _GUESS = re.compile(
     r"|talvez|possível que|возможно|может быть)\b",
     re.IGNORECASE,
 )
+_GONE_EITHER_WAY = re.compile(r"存在しないか、?[^。]{0,12}(?:変更|廃止|削除|間違)")  # whichever it may be
 _CODE = re.compile(r"(?<![\d.])[245](?:[0-7]\d(?!\d)|\.\d{1,3}\.\d)")
 _NEVER = re.compile(
     r"(?:mailer-?daemon|postmaster|abuse|hostmaster|no-?reply|do-?not-?reply|helpdesk|webmaster)@", re.IGNORECASE
@@ -101,9 +102,14 @@ def _about(text: str, starts: Sequence[int], cuts: Sequence[int]) -> str:
 
 
 def without_guesses(text: str) -> str:
-    """The text without its sentences about what may be the reason; those with a code are no guess."""
+    """The text without its sentences about what may be the reason.
+
+    Those with a code are no guess, nor those of which each alternative says that the address is gone.
+    """
     pieces = _PIECE.split(text[:_SECTION])
-    return "\n\n".join(piece for piece in pieces if not _GUESS.search(piece) or _CODE.search(piece))
+    return "\n\n".join(
+        piece for piece in pieces if not _GUESS.search(piece) or _CODE.search(piece) or _GONE_EITHER_WAY.search(piece)
+    )
 
 
 def replies_in(text: str) -> list[tuple[str, str]]:
